@@ -1,0 +1,176 @@
+package x509creds
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Kind says at which point CreateSession came to nothing.
+type Kind int
+
+// The kinds of [Error].
+const (
+	Refused     Kind = iota // AWS answered with an error of its own
+	Unreachable             // no answer from AWS: no connection, no answer in time, a proxy's page, 5xx
+	Malformed               // an answer that holds no usable credentials
+	Unsigned                // the private key did not sign
+)
+
+// Error is why Retrieve returned no credentials.
+type Error struct {
+	Kind Kind
+	// Code and Message are AWS's own words, empty if it said none.
+	Code, Message string
+	// StatusCode is that of the HTTP answer, 0 without one.
+	StatusCode int
+	RequestID  string
+	// ClockSkew is the server's clock minus ours, from the answer's Date; zero
+	// if there was none.
+	ClockSkew time.Duration
+	// Err is the cause where AWS did not say one.
+	Err error
+}
+
+func (e *Error) Error() string {
+	cause := ""
+	switch {
+	case e.Code != "" && e.Message != "" && e.Message != e.Code:
+		cause = e.Code + ": " + oneLine(e.Message)
+	case e.Code != "":
+		cause = e.Code
+	case e.Err != nil:
+		cause = oneLine(e.Err.Error())
+	}
+	var details []string
+	if e.StatusCode != 0 {
+		details = append(details, fmt.Sprintf("HTTP %d", e.StatusCode))
+	}
+	if e.RequestID != "" {
+		details = append(details, "request id "+e.RequestID)
+	}
+	if len(details) > 0 {
+		cause += " (" + strings.Join(details, ", ") + ")"
+	}
+	return "creating session: " + cause
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// oneLine keeps foreign text from breaking the one line that an error is.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// newError sorts what the client returned.
+func (p *Provider) newError(ctx context.Context, err error) *Error {
+	e := &Error{Kind: Unreachable, Err: err}
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		e.RequestID = response.ServiceRequestID()
+	}
+	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && response.Response != nil {
+		e.StatusCode = response.HTTPStatusCode()
+		if date, err := http.ParseTime(response.Response.Header.Get("Date")); err == nil {
+			e.ClockSkew = date.Sub(p.options.Now().Round(0)).Truncate(time.Second)
+		}
+	}
+	if unsigned, ok := errors.AsType[*signError](err); ok {
+		e.Kind, e.Err = Unsigned, unsigned.err
+		return e
+	}
+	if page, ok := errors.AsType[*htmlError](err); ok {
+		e.Err, e.StatusCode = page, page.status
+		return e
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		if e.StatusCode < 500 {
+			e.Kind = Refused
+		}
+		e.Code, e.Message = api.ErrorCode(), api.ErrorMessage()
+		return e
+	}
+	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
+		// The client's own text quotes the answer; an answer may hold secrets.
+		e.Kind, e.Err = Malformed, errors.New("malformed JSON in the answer")
+		if e.StatusCode >= 500 {
+			e.Kind = Unreachable
+		}
+		return e
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		e.Err = fmt.Errorf("no answer within %s: %w", Timeout, context.DeadlineExceeded)
+		return e
+	}
+	e.Err = transportCause(err)
+	return e
+}
+
+// transportCause strips the client's wrapping ("operation error …, exceeded
+// maximum number of attempts, 3, …") down to whom was asked and what the
+// network said.
+func transportCause(err error) error {
+	if at, ok := errors.AsType[*url.Error](err); ok {
+		if u, parseErr := url.Parse(at.URL); parseErr == nil {
+			return fmt.Errorf("reaching %s: %w", u.Host, at.Err)
+		}
+	}
+	if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+		return send.Err
+	}
+	return err
+}
+
+type signError struct{ err error }
+
+func (e *signError) Error() string { return e.err.Error() }
+
+// htmlError is a page where JSON was due. HTTPStatusCode lets the retryer see a
+// load balancer's 502–504.
+type htmlError struct {
+	status int
+	title  string
+}
+
+func (e *htmlError) HTTPStatusCode() int { return e.status }
+
+func (e *htmlError) Error() string {
+	if e.title == "" {
+		return "an HTML page instead of an answer from AWS"
+	}
+	return fmt.Sprintf("an HTML page instead of an answer from AWS, titled %q", e.title)
+}
+
+// htmlTitle returns the page's title, at most 80 bytes of it.
+func htmlTitle(page []byte) string {
+	page = bytes.ToValidUTF8(page, []byte("?"))
+	lower := asciiLower(page)
+	start := bytes.Index(lower, []byte("<title"))
+	if start < 0 {
+		return ""
+	}
+	open := bytes.IndexByte(lower[start:], '>')
+	end := bytes.Index(lower[start:], []byte("</title>"))
+	if open < 0 || end < open {
+		return ""
+	}
+	title := page[start+open+1 : start+end]
+	return oneLine(string(bytes.ToValidUTF8(title[:min(len(title), 80)], nil)))
+}
+
+// asciiLower keeps the length, which bytes.ToLower may not.
+func asciiLower(b []byte) []byte {
+	lower := bytes.Clone(b)
+	for i, c := range lower {
+		if 'A' <= c && c <= 'Z' {
+			lower[i] = c + 'a' - 'A'
+		}
+	}
+	return lower
+}
