@@ -1,0 +1,274 @@
+package sandbox
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// World is the account that the sandbox plays: what an administrator would have set up. It is world.json, and PUT /-/world.
+type World struct {
+	Account      string        `json:"account"`
+	Region       string        `json:"region"`
+	TrustAnchors []TrustAnchor `json:"trustAnchors"`
+	Profiles     []Profile     `json:"profiles"`
+	Roles        []Role        `json:"roles"`
+	Clusters     []Cluster     `json:"clusters"`
+}
+
+// TrustAnchor is a bundle of CA certificates (PEM). An anchor without certificates trusts the sandbox's own root.
+type TrustAnchor struct {
+	ARN          string   `json:"arn"`
+	Name         string   `json:"name"`
+	Enabled      bool     `json:"enabled"`
+	Certificates []string `json:"certificates"`
+	CRLs         []string `json:"crls,omitempty"`
+}
+
+// Profile says which roles may be assumed, and for how long.
+type Profile struct {
+	ARN                   string   `json:"arn"`
+	Name                  string   `json:"name"`
+	Enabled               bool     `json:"enabled"`
+	RoleARNs              []string `json:"roleArns"`
+	DurationSeconds       int      `json:"durationSeconds"`
+	AcceptRoleSessionName bool     `json:"acceptRoleSessionName"`
+	// SessionTokenLength is the size of the session tokens, in characters; 0 is what is usual today.
+	SessionTokenLength int `json:"sessionTokenLength,omitempty"`
+}
+
+// Role is an IAM role; Trusted says whether its trust policy lets Roles Anywhere in.
+type Role struct {
+	ARN                string `json:"arn"`
+	RoleID             string `json:"roleId"`
+	MaxSessionDuration int    `json:"maxSessionDuration"`
+	Trusted            bool   `json:"trusted"`
+}
+
+// Cluster is an EKS cluster with its access entries.
+type Cluster struct {
+	Name     string    `json:"name"`
+	Region   string    `json:"region"`
+	Status   string    `json:"status"`
+	Version  string    `json:"version"`
+	Mappings []Mapping `json:"mappings,omitempty"`
+	// Endpoint and CertificateAuthorityData (base64 of PEM) are what DescribeCluster tells; empty is a made-up pair.
+	Endpoint                 string `json:"endpoint,omitempty"`
+	CertificateAuthorityData string `json:"certificateAuthorityData,omitempty"`
+}
+
+// Mapping gives a role a Kubernetes name. Username and Groups may hold {{SessionName}}, {{SessionNameRaw}}, {{AccountID}} and
+// {{AccessKeyID}}.
+type Mapping struct {
+	RoleARN  string   `json:"roleArn"`
+	Username string   `json:"username"`
+	Groups   []string `json:"groups"`
+}
+
+const (
+	defaultAccount = "123456789012"
+	defaultRegion  = "us-east-1"
+	anchorPrefix   = "arn:aws:rolesanywhere:" + defaultRegion + ":" + defaultAccount + ":trust-anchor/00000000-0000-4000-8000-0000000000"
+	profilePrefix  = "arn:aws:rolesanywhere:" + defaultRegion + ":" + defaultAccount + ":profile/00000000-0000-4000-8000-0000000001"
+	rolePrefix     = "arn:aws:iam::" + defaultAccount + ":role/"
+)
+
+// DefaultWorld holds one of everything that tests and demos need, with ARNs that never change.
+func DefaultWorld() *World {
+	mapped := []string{rolePrefix + "eks-x509-sandbox", rolePrefix + "path/to/eks-x509-path", rolePrefix + "short"}
+	roles := slices.Concat(mapped, []string{rolePrefix + "untrusted", rolePrefix + "unmapped"})
+	profile := func(id, name string, duration int) Profile {
+		return Profile{ARN: profilePrefix + id, Name: name, Enabled: true, RoleARNs: roles, DurationSeconds: duration}
+	}
+	named, disabled, large := profile("02", "named", 3600), profile("04", "disabled", 3600), profile("05", "large-token", 3600)
+	named.AcceptRoleSessionName = true
+	disabled.Enabled = false
+	large.SessionTokenLength = 3900
+	return &World{
+		Account: defaultAccount,
+		Region:  defaultRegion,
+		TrustAnchors: []TrustAnchor{
+			{ARN: anchorPrefix + "01", Name: "sandbox", Enabled: true},
+			{ARN: anchorPrefix + "02", Name: "disabled"},
+		},
+		Profiles: []Profile{profile("01", "sandbox", 3600), named, profile("03", "long", 43200), disabled, large},
+		Roles: []Role{
+			{ARN: mapped[0], RoleID: "AROASANDBOXAAAAAAAAA1", MaxSessionDuration: 43200, Trusted: true},
+			{ARN: mapped[1], RoleID: "AROASANDBOXAAAAAAAAA2", MaxSessionDuration: 43200, Trusted: true},
+			{ARN: mapped[2], RoleID: "AROASANDBOXAAAAAAAAA3", MaxSessionDuration: 3600, Trusted: true},
+			{ARN: rolePrefix + "untrusted", RoleID: "AROASANDBOXAAAAAAAAA4", MaxSessionDuration: 43200},
+			{ARN: rolePrefix + "unmapped", RoleID: "AROASANDBOXAAAAAAAAA5", MaxSessionDuration: 43200, Trusted: true},
+			{ARN: rolePrefix + "no-profile", RoleID: "AROASANDBOXAAAAAAAAA6", MaxSessionDuration: 43200, Trusted: true},
+		},
+		Clusters: []Cluster{
+			{Name: "sandbox", Region: defaultRegion, Status: "ACTIVE", Version: "1.34", Mappings: []Mapping{
+				{RoleARN: mapped[0], Username: "sandbox:{{SessionName}}", Groups: []string{"view"}},
+				{RoleARN: mapped[1], Username: "path:{{SessionName}}", Groups: []string{"view"}},
+				{RoleARN: mapped[2], Username: "short:{{SessionName}}", Groups: []string{"view"}},
+			}},
+			{Name: "creating", Region: defaultRegion, Status: "CREATING", Version: "1.34"},
+		},
+	}
+}
+
+// ParseWorld reads world.json; a key that it does not know is an error.
+func ParseWorld(data []byte) (*World, error) {
+	w := new(World)
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(w); err != nil {
+		return nil, fmt.Errorf("malformed world: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("malformed world: more than one JSON value")
+	}
+	return w, nil
+}
+
+func (w *World) clone() *World {
+	c := *w
+	c.TrustAnchors = slices.Clone(w.TrustAnchors)
+	for i, a := range c.TrustAnchors {
+		c.TrustAnchors[i].Certificates, c.TrustAnchors[i].CRLs = slices.Clone(a.Certificates), slices.Clone(a.CRLs)
+	}
+	c.Profiles = slices.Clone(w.Profiles)
+	for i, p := range c.Profiles {
+		c.Profiles[i].RoleARNs = slices.Clone(p.RoleARNs)
+	}
+	c.Roles = slices.Clone(w.Roles)
+	c.Clusters = slices.Clone(w.Clusters)
+	for i, k := range c.Clusters {
+		c.Clusters[i].Mappings = slices.Clone(k.Mappings)
+		for j, m := range k.Mappings {
+			c.Clusters[i].Mappings[j].Groups = slices.Clone(m.Groups)
+		}
+	}
+	return &c
+}
+
+var accountPattern = regexp.MustCompile(`^\d{12}$`)
+
+// validate applies the rules that AWS applies when such things are made.
+func (w *World) validate() error {
+	if !accountPattern.MatchString(w.Account) {
+		return fmt.Errorf("invalid world: account %q", w.Account)
+	}
+	if partitionOf(w.Region) == nil {
+		return fmt.Errorf("invalid world: unsupported region %q", w.Region)
+	}
+	for _, a := range w.TrustAnchors {
+		if err := a.validate(); err != nil {
+			return fmt.Errorf("invalid world: trust anchor %q: %w", a.ARN, err)
+		}
+	}
+	for _, p := range w.Profiles {
+		if _, err := parseARN(p.ARN, "rolesanywhere", "profile/"); err != nil {
+			return fmt.Errorf("invalid world: %w", err)
+		}
+		if p.DurationSeconds < minDuration || p.DurationSeconds > maxDuration {
+			return fmt.Errorf("invalid world: profile %q: durationSeconds %d", p.ARN, p.DurationSeconds)
+		}
+	}
+	for _, r := range w.Roles {
+		if _, err := parseARN(r.ARN, "iam", "role/"); err != nil {
+			return fmt.Errorf("invalid world: %w", err)
+		}
+	}
+	for _, c := range w.Clusters {
+		if c.Name == "" || partitionOf(c.Region) == nil {
+			return fmt.Errorf("invalid world: cluster %q in region %q", c.Name, c.Region)
+		}
+	}
+	return nil
+}
+
+func (a *TrustAnchor) validate() error {
+	if _, err := parseARN(a.ARN, "rolesanywhere", "trust-anchor/"); err != nil {
+		return err
+	}
+	certificates, err := a.certificates()
+	if err != nil {
+		return err
+	}
+	lists, err := a.revocationLists()
+	if err != nil {
+		return err
+	}
+	// AWS: Roles Anywhere quotas, both fixed.
+	if len(certificates) > 2 || len(lists) > 2 {
+		return fmt.Errorf("%d certificates and %d CRLs, at most 2 of each", len(certificates), len(lists))
+	}
+	for _, c := range certificates {
+		if !c.IsCA || !c.BasicConstraintsValid || c.KeyUsage&x509.KeyUsageCertSign == 0 || weakSignature(c.SignatureAlgorithm) {
+			return fmt.Errorf("incorrect basic constraints, key usage or signature for CA certificate %q", c.Subject)
+		}
+	}
+	return nil
+}
+
+func (a *TrustAnchor) certificates() ([]*x509.Certificate, error) {
+	return parsePEM(a.Certificates, "CERTIFICATE", x509.ParseCertificate)
+}
+
+func (a *TrustAnchor) revocationLists() ([]*x509.RevocationList, error) {
+	return parsePEM(a.CRLs, "X509 CRL", x509.ParseRevocationList)
+}
+
+func parsePEM[T any](texts []string, kind string, parse func([]byte) (T, error)) ([]T, error) {
+	var all []T
+	for _, text := range texts {
+		block, rest := pem.Decode([]byte(text))
+		if block == nil || block.Type != kind || len(bytes.TrimSpace(rest)) > 0 {
+			return nil, fmt.Errorf("not one PEM block %q", kind)
+		}
+		one, err := parse(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+func (w *World) trustAnchor(arn string) *TrustAnchor {
+	return find(w.TrustAnchors, func(a TrustAnchor) bool { return a.ARN == arn })
+}
+
+func (w *World) profile(arn string) *Profile {
+	return find(w.Profiles, func(p Profile) bool { return p.ARN == arn })
+}
+
+func (w *World) role(arn string) *Role {
+	return find(w.Roles, func(r Role) bool { return r.ARN == arn })
+}
+
+// cluster finds by name, or the first active one if the name is empty.
+func (w *World) cluster(name string) *Cluster {
+	return find(w.Clusters, func(c Cluster) bool { return c.Name == name || name == "" && c.Status == "ACTIVE" })
+}
+
+func find[T any](all []T, is func(T) bool) *T {
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return &all[i]
+	}
+	return nil
+}
+
+// arn is arn:Partition:service:Region:Account:Resource.
+type arn struct{ Partition, Region, Account, Resource string }
+
+// parseARN wants the service and the beginning of the resource, after which there must be a name.
+func parseARN(s, service, resource string) (arn, error) {
+	parts := strings.SplitN(s, ":", 6)
+	if len(parts) != 6 || parts[0] != "arn" || parts[2] != service || !strings.HasPrefix(parts[5], resource) || parts[5] == resource {
+		return arn{}, fmt.Errorf("malformed ARN %q (want arn:PARTITION:%s:…:%s…)", s, service, resource)
+	}
+	return arn{parts[1], parts[3], parts[4], parts[5]}, nil
+}
