@@ -1,0 +1,274 @@
+package keys
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"unicode/utf16"
+)
+
+// maxFileSize is far above any certificate bundle for a client, and keeps a wrong path from filling the memory.
+const maxFileSize = 1 << 20
+
+// contents is what a file holds, not yet parsed further than its use asks for.
+type contents struct {
+	file   string
+	mode   fs.FileMode
+	blocks []block
+
+	// Of a PKCS#12 file, which is encrypted as a whole.
+	pkcs12 []byte
+	signer crypto.Signer
+	certs  []*x509.Certificate
+}
+
+// block is a PEM block, or the whole of a DER file.
+type block struct {
+	label           string // as in PEM
+	der             []byte
+	legacyEncrypted bool
+}
+
+// load reads a file once and takes it apart.
+func (o *opener) load(doing, file string) (*contents, error) {
+	if c := o.files[file]; c != nil {
+		return c, nil
+	}
+	data, mode, err := readFile(file)
+	if err != nil {
+		reason := Unreadable
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			reason = NotFound
+		case errors.Is(err, fs.ErrPermission):
+			reason = Permission
+		}
+		return nil, &Error{Reason: reason, Doing: doing, File: file, Err: err}
+	}
+	c, err := o.parse(doing, file, data)
+	if err != nil {
+		return nil, err
+	}
+	c.mode = mode
+	o.files[file] = c
+	return c, nil
+}
+
+func readFile(file string) ([]byte, fs.FileMode, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	defer f.Close()
+	info, err := f.Stat() // of the open file: the path may lead elsewhere by now
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	if info.IsDir() {
+		return nil, 0, errors.New("it is a directory")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	if len(data) > maxFileSize {
+		return nil, 0, fmt.Errorf("larger than %d bytes", maxFileSize)
+	}
+	return data, info.Mode(), nil
+}
+
+// withoutPath takes out the path, which the caller's message has already.
+func withoutPath(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
+}
+
+func (c *contents) modeWarning() string {
+	if runtime.GOOS == "windows" || !c.mode.IsRegular() { // pipes and Windows have no such modes
+		return ""
+	}
+	var open []string
+	if c.mode&0o044 != 0 {
+		open = append(open, "readable")
+	}
+	if c.mode&0o022 != 0 {
+		open = append(open, "writable")
+	}
+	if open == nil {
+		return ""
+	}
+	return fmt.Sprintf("private key %q is %s by group or others (mode %04o)", c.file, strings.Join(open, " and "), c.mode.Perm())
+}
+
+// parse takes a file apart by what it holds; its name says nothing.
+func (o *opener) parse(doing, file string, data []byte) (*contents, error) {
+	c := &contents{file: file}
+	label := classify(data)
+	switch {
+	case label == labelPKCS12:
+		c.pkcs12 = data
+	case label != "":
+		c.blocks = []block{{label: label, der: data}}
+	case bytes.HasPrefix(data, []byte{0x30, 0x80}):
+		return nil, fail(Unsupported, doing, file, "unsupported encoding: BER with indefinite length (supported: DER, PEM)")
+	default:
+		var err error
+		if c.blocks, err = splitPEM(data); err != nil {
+			return nil, &Error{Reason: Malformed, Doing: doing, File: file, Err: err}
+		}
+	}
+	if len(c.blocks) == 0 && c.pkcs12 == nil {
+		reason, wanted := NoCertificate, "certificate"
+		if doing == openingKey {
+			reason, wanted = NoPrivateKey, "private key"
+		}
+		if len(data) == 0 {
+			return nil, fail(reason, doing, file, "no %s found (the file is empty)", wanted)
+		}
+		return nil, fail(reason, doing, file, "no %s found (the file is not PEM, DER or PKCS#12)", wanted)
+	}
+	return c, nil
+}
+
+var beginLine = regexp.MustCompile(`(?m)^[ \t]*-----BEGIN ([^\r\n]*?)-----`)
+
+func splitPEM(data []byte) ([]block, error) {
+	text := decodeText(data)
+	var blocks []block
+	for rest := text; ; {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			break
+		}
+		blocks = append(blocks, block{
+			label:           b.Type,
+			der:             b.Bytes,
+			legacyEncrypted: strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED"), // RFC 1421 §4.6.1.1
+		})
+	}
+	// pem.Decode passes over a broken block as if it were a comment, and then the wrong certificate may be found.
+	for i, m := range beginLine.FindAllSubmatch(text, -1) {
+		if label := string(m[1]); i >= len(blocks) || blocks[i].label != label {
+			return nil, fmt.Errorf("malformed PEM block %q (number %d in the file)", label, i+1)
+		}
+	}
+	return blocks, nil
+}
+
+// decodeText takes out byte-order marks, and undoes the UTF-16 that "openssl … > file" writes in Windows PowerShell.
+func decodeText(data []byte) []byte {
+	little := bytes.HasPrefix(data, []byte{0xFF, 0xFE})
+	if little || bytes.HasPrefix(data, []byte{0xFE, 0xFF}) {
+		units := make([]uint16, 0, len(data)/2)
+		for pair := range slices.Chunk(data[:len(data)&^1], 2) {
+			if little {
+				units = append(units, uint16(pair[1])<<8|uint16(pair[0]))
+			} else {
+				units = append(units, uint16(pair[0])<<8|uint16(pair[1]))
+			}
+		}
+		data = []byte(string(utf16.Decode(units)))
+	}
+	// Anywhere, since files are joined with cat.
+	return bytes.ReplaceAll(data, []byte("\uFEFF"), nil)
+}
+
+// labelPKCS12 is no PEM label, since PKCS#12 has no PEM form.
+const labelPKCS12 = "PKCS12"
+
+// classify says by its outermost ASN.1 what a DER file is, as a PEM label; "" if it is none.
+func classify(der []byte) string {
+	var outer asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &outer); err != nil || len(rest) > 0 || outer.Tag != asn1.TagSequence || !outer.IsCompound {
+		return ""
+	}
+	var elements []int
+	for rest := outer.Bytes; len(rest) > 0 && len(elements) < 3; {
+		var e asn1.RawValue
+		var err error
+		if rest, err = asn1.Unmarshal(rest, &e); err != nil {
+			return ""
+		}
+		elements = append(elements, e.Tag)
+	}
+	starts := func(tags ...int) bool {
+		return len(elements) >= len(tags) && slices.Equal(elements[:len(tags)], tags)
+	}
+	switch {
+	case starts(asn1.TagSequence, asn1.TagSequence, asn1.TagBitString):
+		if _, err := x509.ParseCertificateRequest(der); err == nil {
+			return "CERTIFICATE REQUEST"
+		}
+		if _, err := x509.ParseRevocationList(der); err == nil {
+			return "X509 CRL"
+		}
+		return "CERTIFICATE"
+	case starts(asn1.TagSequence, asn1.TagOctetString):
+		return "ENCRYPTED PRIVATE KEY"
+	case starts(asn1.TagSequence, asn1.TagBitString):
+		return "PUBLIC KEY"
+	case starts(asn1.TagInteger, asn1.TagSequence, asn1.TagOctetString):
+		return "PRIVATE KEY"
+	case starts(asn1.TagInteger, asn1.TagSequence):
+		return labelPKCS12
+	case starts(asn1.TagInteger, asn1.TagOctetString):
+		return "EC PRIVATE KEY"
+	case starts(asn1.TagInteger, asn1.TagInteger, asn1.TagInteger):
+		return "RSA PRIVATE KEY"
+	case starts(asn1.TagInteger, asn1.TagInteger):
+		return "RSA PUBLIC KEY"
+	case starts(asn1.TagOID):
+		return "PKCS7"
+	}
+	return ""
+}
+
+// found says what a file holds, for the message that it does not hold what was looked for.
+func (c *contents) found() string {
+	var names []string
+	for _, b := range c.blocks {
+		if name := labelName(b.label); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func labelName(label string) string {
+	switch label {
+	case "CERTIFICATE", "X509 CERTIFICATE":
+		return "a certificate"
+	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
+		return "a private key"
+	case "ENCRYPTED PRIVATE KEY":
+		return "an encrypted private key"
+	case "PUBLIC KEY", "RSA PUBLIC KEY":
+		return "a public key"
+	case "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST":
+		return "a certificate request"
+	case "X509 CRL":
+		return "a revocation list"
+	case "PKCS7", "CMS":
+		return "a PKCS#7 bundle"
+	case "OPENSSH PRIVATE KEY":
+		return "an OpenSSH private key"
+	case "TSS2 PRIVATE KEY":
+		return "a TPM private key"
+	case "EC PARAMETERS":
+		return "elliptic curve parameters"
+	}
+	return fmt.Sprintf("a PEM block %q", label)
+}

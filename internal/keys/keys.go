@@ -1,0 +1,95 @@
+// Package keys reads a certificate, its private key and its intermediates from files: PEM, DER and PKCS#12.
+//
+// Open finds the certificate that belongs to the key, and puts the certificates above it in order. Check holds the
+// result against what AWS IAM Roles Anywhere accepts ("Trust model", "Signature verification"), as far as that can be
+// seen without the network. Only AWS knows the trust anchor, so nothing here says that a certificate is trusted.
+//
+// Formats: RFC 7468 (PEM), RFC 5958 and RFC 8018 (PKCS#8, plain and PBES2), RFC 8017 (PKCS#1), RFC 5915 (SEC 1),
+// RFC 7292 (PKCS#12).
+package keys
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"slices"
+)
+
+// Source says where a key and its certificates are.
+type Source struct {
+	// Certificate is the file that holds the certificate, and maybe others.
+	Certificate string
+	// PrivateKey is the file that holds the private key. It may be empty when the certificate's file holds the key, too.
+	PrivateKey string
+	// Intermediates is a file with more certificates. It may be empty.
+	Intermediates string
+	// Password is asked for the password of an encrypted file, once for each. Nil: there is none to be had.
+	Password func(ctx context.Context, prompt string) ([]byte, error)
+}
+
+// Key is a private key with the certificate chain that vouches for it.
+type Key struct {
+	Signer crypto.Signer
+	// Chain is the certificate of Signer and then those above it, each after the one that it issued.
+	// Self-signed certificates are left out: they can only be trust anchors, and those are AWS's to hold.
+	Chain []*x509.Certificate
+	// Warnings is what Open noticed. Check returns its own.
+	Warnings []string
+
+	file string // of the leaf certificate, for the messages of Check
+}
+
+// Open reads what src names. Every failure is an *Error.
+func Open(ctx context.Context, src Source) (*Key, error) {
+	o := &opener{ctx: ctx, ask: src.Password, limits: defaultLimits(), files: map[string]*contents{}}
+	return o.open(src)
+}
+
+// opener is one call of Open.
+type opener struct {
+	ctx    context.Context
+	ask    func(ctx context.Context, prompt string) ([]byte, error)
+	limits limits
+	files  map[string]*contents // by path, so that no file is read, and no password asked for, twice
+}
+
+func (o *opener) open(src Source) (*Key, error) {
+	own, err := o.certificates("opening certificate", src.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	var others []*x509.Certificate
+	if src.Intermediates != "" {
+		if others, err = o.certificates("opening intermediates", src.Intermediates); err != nil {
+			return nil, err
+		}
+	}
+
+	keyFile := src.PrivateKey
+	if keyFile == "" {
+		keyFile = src.Certificate
+	}
+	signer, err := o.privateKey(keyFile)
+	if err != nil {
+		return nil, err
+	}
+
+	leaf, err := findLeaf(own, signer.Public())
+	if err != nil {
+		return nil, &Error{Reason: KeyMismatch, Doing: "opening certificate", File: src.Certificate, Err: err}
+	}
+	path, unused := orderChain(leaf, slices.Concat(own, others))
+	if len(path) > maxIntermediates {
+		return nil, fail(ChainTooLong, "opening certificate", src.Certificate,
+			"%d or more certificates above it found, at most %d are accepted", maxIntermediates+1, maxIntermediates)
+	}
+
+	k := &Key{Signer: signer, Chain: append([]*x509.Certificate{leaf}, path...), file: src.Certificate}
+	for _, c := range unused {
+		k.Warnings = append(k.Warnings, "leaving out certificate "+describe(c)+": it is not among the issuers of "+describe(leaf))
+	}
+	if w := o.files[keyFile].modeWarning(); w != "" {
+		k.Warnings = append(k.Warnings, w)
+	}
+	return k, nil
+}

@@ -1,0 +1,219 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+)
+
+const openingKey = "opening private key"
+
+// maxKeySize is three times an RSA key of 16384 bits: parsing takes time in the cube of the size.
+const maxKeySize = 32 << 10
+
+const supportedKeys = "supported: RSA of 2048 bits or more, ECDSA on P-256, P-384 and P-521"
+
+// privateKey reads the one private key of a file.
+func (o *opener) privateKey(file string) (crypto.Signer, error) {
+	c, err := o.load(openingKey, file)
+	if err != nil {
+		return nil, err
+	}
+	if c.pkcs12 != nil {
+		err = o.openPKCS12(openingKey, c)
+		return c.signer, err
+	}
+
+	var keys []block
+	for _, b := range c.blocks {
+		switch b.label {
+		case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY":
+			keys = append(keys, b)
+		}
+	}
+	switch len(keys) {
+	case 0:
+		return nil, fail(NoPrivateKey, openingKey, file, "no private key found (found %s)", c.found())
+	case 1:
+	default:
+		return nil, fail(Malformed, openingKey, file, "%d private keys found, one is needed", len(keys))
+	}
+
+	b := keys[0]
+	if b.legacyEncrypted {
+		return nil, fail(LegacyEncryption, openingKey, file,
+			"unsupported traditional PEM encryption (supported: PKCS#8, which begins with %q)", "-----BEGIN ENCRYPTED PRIVATE KEY-----")
+	}
+	der := b.der
+	// By shape, not label: some tools write PKCS#8 under "RSA PRIVATE KEY" and the other way round.
+	if classify(der) == "ENCRYPTED PRIVATE KEY" {
+		password, err := o.password(openingKey, file)
+		if err != nil {
+			return nil, err
+		}
+		if der, err = decryptPKCS8(der, password, o.limits); err != nil {
+			return nil, asError(err, openingKey, file)
+		}
+		defer clear(der)
+	}
+	signer, err := parsePrivateKey(der)
+	if err != nil {
+		return nil, asError(err, openingKey, file)
+	}
+	return signer, nil
+}
+
+func (o *opener) password(doing, file string) ([]byte, error) {
+	if o.ask == nil {
+		return nil, fail(PasswordNeeded, doing, file, "it is encrypted, and no password is given")
+	}
+	password, err := o.ask(o.ctx, fmt.Sprintf("password for %q: ", file))
+	if err != nil {
+		return nil, fail(PasswordNeeded, doing, file, "it is encrypted: %w", err)
+	}
+	return password, nil
+}
+
+// Failures of the parsers below, which know no file.
+var (
+	errUnsupported   = errors.New("unsupported")
+	errWrongPassword = errors.New("wrong password")
+)
+
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf("%w %w", errUnsupported, fmt.Errorf(format, args...))
+}
+
+func asError(err error, doing, file string) *Error {
+	reason := Malformed
+	switch {
+	case errors.Is(err, errUnsupported):
+		reason = Unsupported
+	case errors.Is(err, errWrongPassword):
+		reason = WrongPassword
+	}
+	return &Error{Reason: reason, Doing: doing, File: file, Err: err}
+}
+
+func parsePrivateKey(der []byte) (crypto.Signer, error) {
+	if len(der) > maxKeySize {
+		return nil, unsupported("private key of %d bytes (supported: up to %d)", len(der), maxKeySize)
+	}
+	var key any
+	var err error
+	switch classify(der) {
+	case "PRIVATE KEY":
+		if err := checkAlgorithm(der); err != nil {
+			return nil, err
+		}
+		key, err = x509.ParsePKCS8PrivateKey(der)
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(der)
+	case "EC PRIVATE KEY":
+		if err := checkSEC1Curve(der); err != nil {
+			return nil, err
+		}
+		key, err = x509.ParseECPrivateKey(der)
+	default:
+		return nil, errors.New("malformed private key: it is not PKCS#8, PKCS#1 or SEC 1")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("malformed private key: %w", err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, unsupported("private key of type %T (%s)", key, supportedKeys)
+	}
+	return signer, checkKey(signer.Public())
+}
+
+// checkAlgorithm looks at the algorithm of a PKCS#8 key before x509 does, whose message has nothing but its number.
+func checkAlgorithm(der []byte) error {
+	// OneAsymmetricKey ::= SEQUENCE { version, privateKeyAlgorithm AlgorithmIdentifier, privateKey OCTET STRING, … }
+	var key struct {
+		Version    int
+		Algorithm  pkix.AlgorithmIdentifier
+		PrivateKey []byte
+	}
+	if _, err := asn1.Unmarshal(der, &key); err != nil {
+		return fmt.Errorf("malformed private key: %w", err)
+	}
+	switch oid := key.Algorithm.Algorithm.String(); oid {
+	case "1.2.840.113549.1.1.1": // rsaEncryption, RFC 8017 appendix C
+		return nil
+	case "1.2.840.10045.2.1": // id-ecPublicKey, RFC 5480 §2.1.1
+		return checkCurve(key.Algorithm.Parameters.FullBytes)
+	case "1.2.840.113549.1.1.10": // id-RSASSA-PSS, RFC 4055 §3.1
+		return unsupported("RSA key for PSS alone: AWS takes PKCS#1 v1.5 signatures (%s)", supportedKeys)
+	case "1.3.101.112", "1.3.101.113": // RFC 8410 §3
+		return unsupported("EdDSA key (%s)", supportedKeys)
+	case "2.16.840.1.101.3.4.3.17", "2.16.840.1.101.3.4.3.18", "2.16.840.1.101.3.4.3.19": // RFC 9881 §2
+		return unsupported("ML-DSA key (%s)", supportedKeys)
+	default:
+		return unsupported("key algorithm %s (%s)", oid, supportedKeys)
+	}
+}
+
+// checkSEC1Curve does for SEC 1 what checkAlgorithm does for PKCS#8.
+func checkSEC1Curve(der []byte) error {
+	// ECPrivateKey ::= SEQUENCE { version, privateKey OCTET STRING, parameters [0] ECParameters OPTIONAL, … }
+	var key struct {
+		Version    int
+		PrivateKey []byte
+		Curve      asn1.RawValue `asn1:"optional,explicit,tag:0"`
+	}
+	if _, err := asn1.Unmarshal(der, &key); err != nil {
+		return fmt.Errorf("malformed private key: %w", err)
+	}
+	return checkCurve(key.Curve.Bytes) // a RawValue keeps the [0] around it
+}
+
+func checkCurve(params []byte) error {
+	var curve asn1.ObjectIdentifier
+	if _, err := asn1.Unmarshal(params, &curve); err != nil {
+		return unsupported("elliptic curve that is not named (%s)", supportedKeys)
+	}
+	switch oid := curve.String(); oid {
+	case "1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35": // P-256, P-384, P-521: RFC 5480 §2.1.1.1
+		return nil
+	case "1.3.132.0.33":
+		return unsupported("elliptic curve P-224 (%s)", supportedKeys)
+	default:
+		return unsupported("elliptic curve %s (%s)", oid, supportedKeys)
+	}
+}
+
+// checkKey refuses what AWS4-X509 has no algorithm for. AWS names no smallest RSA key; below 2048 bits is below
+// NIST SP 800-57's floor.
+func checkKey(public crypto.PublicKey) error {
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		if public.N.BitLen() >= 2048 {
+			return nil
+		}
+	case *ecdsa.PublicKey:
+		if public.Curve != elliptic.P224() {
+			return nil
+		}
+	}
+	return unsupported("%s key (%s)", keyName(public), supportedKeys)
+}
+
+func keyName(public crypto.PublicKey) string {
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", public.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "ECDSA " + public.Curve.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return "unknown"
+}

@@ -1,0 +1,47 @@
+//go:build unix
+
+package term
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func openTerminal() (in, out *os.File, err error) {
+	if in, err = os.OpenFile("/dev/tty", os.O_RDWR, 0); err != nil {
+		return nil, nil, err
+	}
+	if out, err = os.OpenFile("/dev/tty", os.O_WRONLY, 0); err != nil {
+		_ = in.Close()
+		return nil, nil, err
+	}
+	return in, out, nil
+}
+
+// echoOff leaves the rest as it is: lines can be edited, and Ctrl-C is a signal.
+func echoOff(f *os.File) (restore func(), err error) {
+	raw, err := f.SyscallConn() // f.Fd would make reads of f impossible to cancel
+	if err != nil {
+		return nil, err
+	}
+	var before *unix.Termios
+	ctlErr := raw.Control(func(fd uintptr) {
+		if before, err = unix.IoctlGetTermios(int(fd), getTermios); err == nil {
+			silent := *before
+			silent.Lflag &^= unix.ECHO
+			silent.Lflag |= unix.ICANON | unix.ISIG
+			silent.Iflag |= unix.ICRNL
+			err = unix.IoctlSetTermios(int(fd), setTermios, &silent)
+		}
+	})
+	if ctlErr != nil {
+		return nil, ctlErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		_ = raw.Control(func(fd uintptr) { _ = unix.IoctlSetTermios(int(fd), setTermios, before) })
+	}, nil
+}
