@@ -1,0 +1,102 @@
+package format
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// The apiVersions of ExecCredential that Kubernetes 1.24 and later takes.
+const (
+	ExecV1      = "client.authentication.k8s.io/v1"
+	ExecV1Beta1 = "client.authentication.k8s.io/v1beta1"
+)
+
+const execKind = "ExecCredential"
+
+// maxExecInfo is far over what fits into one environment variable on Linux (128 KiB).
+const maxExecInfo = 1 << 20
+
+// ExecInfo is what kubectl tells its plugin in KUBERNETES_EXEC_INFO.
+type ExecInfo struct {
+	APIVersion  string // the reply must carry the same
+	Interactive bool   // stdin is the user's terminal
+}
+
+// UnsupportedVersionError tells that the kubeconfig asks for an ExecCredential version other than ExecV1 and ExecV1Beta1.
+type UnsupportedVersionError struct {
+	APIVersion string
+}
+
+func (e *UnsupportedVersionError) Error() string {
+	return fmt.Sprintf("unsupported apiVersion %q (supported: %s, %s)", e.APIVersion, ExecV1Beta1, ExecV1)
+}
+
+// ParseExecInfo reads the value of KUBERNETES_EXEC_INFO. An empty one, as when
+// the command is typed by a person, stands for v1beta1, as with the AWS CLI.
+func ParseExecInfo(env string) (ExecInfo, error) {
+	if env == "" {
+		return ExecInfo{APIVersion: ExecV1Beta1}, nil
+	}
+	if len(env) > maxExecInfo {
+		return ExecInfo{}, fmt.Errorf("reading KUBERNETES_EXEC_INFO: malformed: longer than %d bytes", maxExecInfo)
+	}
+	// spec.cluster is left out: its config holds whatever the kubeconfig's
+	// author put there, and must not matter. Kubernetes' own internal type
+	// can't be decoded once it is set.
+	var info struct {
+		Kind       string `json:"kind"`
+		APIVersion string `json:"apiVersion"`
+		Spec       struct {
+			Interactive bool `json:"interactive"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal([]byte(env), &info); err != nil {
+		return ExecInfo{}, fmt.Errorf("reading KUBERNETES_EXEC_INFO: malformed JSON: %w", err)
+	}
+	if info.Kind != execKind {
+		return ExecInfo{}, fmt.Errorf("reading KUBERNETES_EXEC_INFO: unsupported kind %q (supported: %s)", info.Kind, execKind)
+	}
+	if err := checkExecVersion(info.APIVersion); err != nil {
+		return ExecInfo{}, fmt.Errorf("reading KUBERNETES_EXEC_INFO: %w", err)
+	}
+	return ExecInfo{APIVersion: info.APIVersion, Interactive: info.Spec.Interactive}, nil
+}
+
+// ExecCredential writes token as a plugin's reply. kubectl uses it until
+// expires to the second and leaves no margin of its own.
+func ExecCredential(w io.Writer, apiVersion, token string, expires time.Time) error {
+	if err := checkExecVersion(apiVersion); err != nil {
+		return fmt.Errorf("writing ExecCredential: %w", err)
+	}
+	if err := checkText(token); err != nil {
+		return fmt.Errorf("writing ExecCredential: invalid token: %w", err)
+	}
+	if expires.IsZero() {
+		return errors.New("writing ExecCredential: no expiry found")
+	}
+	// spec.interactive means nothing in a reply, but the Kubernetes types
+	// always write it, so readers other than client-go may expect it.
+	type spec struct {
+		Interactive bool `json:"interactive"`
+	}
+	type status struct {
+		ExpirationTimestamp string `json:"expirationTimestamp"`
+		Token               string `json:"token"`
+	}
+	return writeJSON(w, struct {
+		Kind       string `json:"kind"`
+		APIVersion string `json:"apiVersion"`
+		Spec       spec   `json:"spec"`
+		Status     status `json:"status"`
+	}{execKind, apiVersion, spec{}, status{timestamp(expires), token}})
+}
+
+func checkExecVersion(v string) error {
+	if v != ExecV1 && v != ExecV1Beta1 {
+		return &UnsupportedVersionError{v}
+	}
+	return nil
+}
