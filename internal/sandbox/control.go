@@ -70,7 +70,7 @@ func reply(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	e.Encode(v) // the client has gone if this fails
+	_ = e.Encode(v) // the client has gone if this fails
 }
 
 func done(w http.ResponseWriter, err error) {

@@ -161,6 +161,6 @@ func (c *call) write(w http.ResponseWriter, r *http.Request, out *response) {
 	}
 	w.WriteHeader(out.status)
 	if r.Method != http.MethodHead {
-		w.Write(out.body) // the client has gone if this fails
+		_, _ = w.Write(out.body) // the client has gone if this fails
 	}
 }

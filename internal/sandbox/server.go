@@ -146,7 +146,7 @@ func (c *frontConn) Read(p []byte) (int, error) { return c.reader.Read(p) }
 // greet looks at the first byte: 22 begins a TLS handshake (RFC 8446 §5.1), all else is HTTP to a proxy.
 func (f *front) greet(ctx context.Context, raw net.Conn) {
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	raw.SetDeadline(time.Now().Add(greetingTimeout))
+	_ = raw.SetDeadline(time.Now().Add(greetingTimeout))
 	c := &frontConn{Conn: raw, limit: &io.LimitedReader{R: raw, N: maxHeader}, realm: f.loopback}
 	c.reader = bufio.NewReader(c.limit)
 	first, err := c.reader.Peek(1)
@@ -158,7 +158,7 @@ func (f *front) greet(ctx context.Context, raw net.Conn) {
 		return
 	}
 	c.limit.N = math.MaxInt64
-	raw.SetDeadline(time.Time{})
+	_ = raw.SetDeadline(time.Time{})
 	select {
 	case f.conns <- tls.Server(c, f.s.minter.config(c.realm)):
 	case <-f.done:

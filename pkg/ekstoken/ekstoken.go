@@ -174,7 +174,7 @@ func Host(region string, useFIPS, useDualStack bool) (string, error) {
 		UseDualStack: aws.Bool(useDualStack),
 	})
 	if err != nil {
-		return "", fmt.Errorf("finding STS endpoint of region %q: %v", region, err)
+		return "", fmt.Errorf("finding STS endpoint of region %q: %w", region, err)
 	}
 	host := endpoint.URI.Host
 	if useDualStack && !hasSuffix(host, ".api.aws", ".api.amazonwebservices.com.cn", ".api.amazonwebservices.eu") {

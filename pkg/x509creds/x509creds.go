@@ -21,6 +21,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -134,7 +135,8 @@ func (p *Provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		Cert:           aws.String(base64.StdEncoding.EncodeToString(p.identity.Certificate.Raw)),
 	}
 	if p.options.Duration > 0 {
-		input.DurationSeconds = aws.Int32(int32(p.options.Duration / time.Second))
+		// AWS answers what is out of its range; int32 itself must not make sense of it.
+		input.DurationSeconds = aws.Int32(int32(min(p.options.Duration/time.Second, math.MaxInt32)))
 	}
 	if p.options.RoleSessionName != "" {
 		input.RoleSessionName = aws.String(p.options.RoleSessionName)

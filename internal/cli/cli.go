@@ -1,0 +1,136 @@
+// Package cli is every command of eks-x509: flags in, one call, output. It
+// alone knows cobra, writes to the streams, chooses exit codes and gives hints.
+//
+// One file for each command: newXCmd makes it, runX does it.
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/session"
+	"github.com/eks-x509/eks-x509/internal/term"
+)
+
+// Env is the world around the program.
+type Env struct {
+	Args           []string // without the program's name
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	Now            func() time.Time
+}
+
+// OS is the real one.
+func OS() Env {
+	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now}
+}
+
+// app is what the commands share: the world, and what they have to say about
+// their run.
+type app struct {
+	Env
+	log      *zap.Logger
+	warnings []string
+}
+
+// Run runs one command and returns its exit code.
+func Run(ctx context.Context, env Env) int {
+	a := &app{Env: env, log: zap.NewNop()}
+	root := newRootCmd(a)
+	root.SetArgs(env.Args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	return a.finish(ctx, root.ExecuteContext(ctx))
+}
+
+func newRootCmd(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "eks-x509",
+		Short: "Reach Amazon EKS and AWS with an X.509 certificate",
+		Long: `eks-x509 trades a signature made with your certificate's key for AWS session
+credentials (IAM Roles Anywhere) and gives them to whoever asks: kubectl as an
+exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
+		SilenceErrors:      true,
+		SilenceUsage:       true,
+		DisableSuggestions: true, // cobra's spread the error over lines; unknownCommand makes one
+
+		SuggestionsMinimumDistance: 2,
+		Args:                       cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
+	return root
+}
+
+// addSessionFlags gives a command the flags that every session shares.
+func addSessionFlags(cmd *cobra.Command) {
+	for _, s := range config.Settings() {
+		usage := s.Usage + " ($" + s.Env + ")"
+		switch {
+		case s.Name == "":
+		case s.Bool:
+			cmd.Flags().BoolP(s.Name, shorthand(s.Name), false, usage)
+		default:
+			cmd.Flags().String(s.Name, "", usage)
+			cmd.Flags().Lookup(s.Name).Usage = "`" + s.Value + "`: " + usage
+		}
+	}
+	cmd.Flags().SortFlags = false
+}
+
+func shorthand(name string) string {
+	if name == "debug" {
+		return "v"
+	}
+	return ""
+}
+
+// given returns the flags that were given, by name.
+func given(cmd *cobra.Command) map[string]string {
+	flags := map[string]string{}
+	cmd.Flags().Visit(func(f *pflag.Flag) { flags[f.Name] = f.Value.String() })
+	return flags
+}
+
+// config loads the configuration and turns on the log if it says so.
+func (a *app) config(cmd *cobra.Command) (config.Config, error) {
+	flags := given(cmd)
+	debug, err := config.Debug(flags, a.Getenv)
+	if err != nil {
+		return config.Config{}, err
+	}
+	if debug {
+		a.log = newLogger(a.Stderr)
+	}
+	c, err := config.Load(flags, a.Getenv)
+	if err != nil {
+		return config.Config{}, err
+	}
+	if c.TLS.NoVerify {
+		a.warn("--no-verify-ssl: the server's certificate is not verified, and whoever answers is believed")
+	}
+	a.log.Debug("configuration", zap.String("trust_anchor", c.TrustAnchorARN), zap.String("profile", c.ProfileARN),
+		zap.String("role", c.RoleARN), zap.String("region", c.Region), zap.String("endpoint", c.Endpoint))
+	return c, nil
+}
+
+// sessionOptions are the same for every command.
+func (a *app) sessionOptions() session.Options {
+	return session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Log: a.log, Now: a.Now, UserAgent: userAgent()}
+}

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/format"
+	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/term"
+	"github.com/eks-x509/eks-x509/pkg/ekstoken"
+	"github.com/eks-x509/eks-x509/pkg/x509creds"
+)
+
+// hints says what to do about an error, by its type: the one place where the
+// program gives advice.
+func hints(err error) []string {
+	if _, ok := errors.AsType[*format.UnsupportedVersionError](err); ok {
+		return []string{"set apiVersion: " + format.ExecV1Beta1 + " in the exec entry of this user in your kubeconfig"}
+	}
+	if _, ok := errors.AsType[*ekstoken.TooLongError](err); ok {
+		return []string{"too many session tags: remove attribute mappings from the Roles Anywhere profile, or use a profile of its own for this cluster"}
+	}
+	if e, ok := errors.AsType[*config.Error](err); ok {
+		return configHints(e)
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return []string{"eks-x509 COMMAND --help shows what is taken"}
+	}
+	if e, ok := errors.AsType[*keys.Error](err); ok {
+		return keyHints(e)
+	}
+	if e, ok := errors.AsType[*x509creds.Error](err); ok {
+		if e.Kind == x509creds.Refused {
+			return refusalHints(e)
+		}
+		return unreachableHints(e)
+	}
+	return nil
+}
+
+func configHints(e *config.Error) []string {
+	switch e.Where {
+	case "AWS_CA_BUNDLE":
+		return []string{"AWS_CA_BUNDLE takes the place of the system's roots; unset it unless a proxy or the sandbox needs it"}
+	case "--certificate", "--trust-anchor-arn", "--profile-arn", "--role-arn":
+		return []string{"to try without an AWS account: eks-x509 sandbox --for eks-x509 token --cluster-name sandbox"}
+	default:
+		return []string{"eks-x509 COMMAND --help shows what is taken"}
+	}
+}
+
+func keyHints(e *keys.Error) []string {
+	switch e.Reason {
+	case keys.PasswordNeeded:
+		if errors.Is(e, term.ErrNoTerminal) {
+			return []string{"give the password by --key-password-file or EKS_X509_KEY_PASSWORD; a program that calls us has no terminal to ask at"}
+		}
+	case keys.WrongPassword:
+		return []string{"the password comes from --key-password-file, EKS_X509_KEY_PASSWORD or the terminal"}
+	case keys.LegacyEncryption:
+		return []string{fmt.Sprintf("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in %q -out new.key", e.File)}
+	case keys.KeyMismatch:
+		return []string{"give the certificate that was issued for this key, or the key from which it was requested"}
+	case keys.Expired:
+		return []string{"get a new certificate from your CA; if it should be valid, check this machine's clock"}
+	case keys.NotYetValid:
+		return []string{"check this machine's clock"}
+	case keys.NotVersion3, keys.IsCA, keys.NoDigitalSignature, keys.EmptySubject, keys.WeakSignature:
+		return []string{"have it issued again: X.509 v3, basicConstraints CA:FALSE, keyUsage digitalSignature, a subject, SHA-256 or better"}
+	case keys.NoCertificate, keys.NoPrivateKey:
+		return []string{"--certificate takes the certificate, --private-key its key"}
+	}
+	return nil
+}
+
+// refusalHints follows the table of AWS's messages, cause and fix. AWS's words
+// are matched loosely: they are not documented to stay.
+func refusalHints(e *x509creds.Error) []string {
+	var found []string
+	if s := skewHint(e.ClockSkew); s != "" {
+		found = append(found, s)
+	}
+	message := strings.ToLower(e.Message)
+	for _, row := range []struct{ words, hint string }{
+		{"untrusted signing certificate", "no chain from your certificate to this trust anchor: give the CA certificates between them (--intermediates or a full-chain file), and check that --trust-anchor-arn is the anchor of your CA"},
+		{"insufficient certificate", "have the certificate issued again: X.509 v3, CA:FALSE, keyUsage digitalSignature, SHA-256 or better"},
+		{"untrusted certificate", "the certificate is expired, revoked or not of this trust anchor's CA; ask whoever runs the CA"},
+		{"revoked", "get a new certificate: this one was revoked"},
+		{"invalid signature", "something on the way changed the request (a proxy?), or this machine's clock is wrong"},
+		{"maxsessionduration", "ask for less with --session-duration, lower the profile's duration, or raise the role's maximum session duration"},
+		{"durationseconds", "ask for less with --session-duration, or raise the role's maximum session duration"},
+		{"not authorized to set rolesessionname", "leave out --role-session-name, or set acceptRoleSessionName on the profile"},
+		{"unable to assume role", "the role's trust policy must allow rolesanywhere.amazonaws.com sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity, its conditions must fit your certificate, and the profile must hold the role"},
+		{"sts:assumerole", "the role's trust policy must allow rolesanywhere.amazonaws.com sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity, and the profile must hold the role"},
+		{"packed", "session policy and tags are too big: remove attribute mappings from the profile"},
+		{"not enabled", "enable the trust anchor and the profile in the Roles Anywhere console"},
+	} {
+		if strings.Contains(message, row.words) {
+			return append(found, row.hint)
+		}
+	}
+	switch {
+	case e.Code == "ResourceNotFoundException":
+		found = append(found, "check --trust-anchor-arn and --profile-arn: region, account and id; was it deleted?")
+	case e.StatusCode == 429 || strings.Contains(e.Code, "Throttl"):
+		found = append(found, "Roles Anywhere takes 10 CreateSession calls a second for each account and region; try again in a moment")
+	case len(found) == 0:
+		found = append(found, "check the three ARNs, the certificate's CA and the role's trust policy; AWS support can look up the request id")
+	}
+	return found
+}
+
+func skewHint(skew time.Duration) string {
+	if skew.Abs() < 4*time.Minute { // AWS takes 5 either way
+		return ""
+	}
+	side := "behind"
+	if skew < 0 {
+		side = "ahead of"
+	}
+	return fmt.Sprintf("this machine's clock is %s %s AWS's: set it right", skew.Abs(), side)
+}
+
+func unreachableHints(e *x509creds.Error) []string {
+	switch {
+	case is[*tls.CertificateVerificationError](e), is[x509.UnknownAuthorityError](e):
+		return []string{"if a proxy of your company ends TLS, put its CA into a file and name it in AWS_CA_BUNDLE"}
+	case is[*net.DNSError](e):
+		return []string{"check the network and DNS; behind a proxy, set HTTPS_PROXY"}
+	case strings.Contains(e.Error(), "HTML"):
+		return []string{"a proxy or a captive portal answered: check HTTPS_PROXY and NO_PROXY"}
+	case e.Kind == x509creds.Malformed, e.Kind == x509creds.Unsigned:
+		return nil
+	case e.StatusCode >= 500:
+		return []string{"AWS is in trouble for the moment; try again"}
+	default:
+		return []string{"check the network, HTTPS_PROXY and --endpoint"}
+	}
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}

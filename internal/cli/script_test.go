@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/eks-x509/eks-x509/internal/minica"
+	"github.com/eks-x509/eks-x509/internal/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"eks-x509": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		os.Exit(Run(ctx, OS()))
+	}})
+}
+
+// Every script runs the program as a process of its own against a sandbox of
+// its own, whose environment is set.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/script",
+		Setup:               startSandbox,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    cmdExits,
+			"cert":     cmdCert,
+			"faults":   cmdFaults,
+			"requests": cmdRequests,
+			"revoke":   cmdRevoke,
+			"review":   cmdReview,
+			"unsetenv": cmdUnsetenv,
+			"lines":    cmdLines,
+		},
+	})
+}
+
+type sandboxKey struct{}
+
+func startSandbox(env *testscript.Env) error {
+	s, err := sandbox.New(sandbox.Options{Dir: filepath.Join(env.WorkDir, "sandbox")})
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, ln) }()
+	env.Defer(func() { stop(); <-served })
+	select {
+	case err := <-served:
+		return err
+	case <-s.Ready():
+	}
+	env.Vars = append(env.Vars, s.Environ()...)
+	env.Setenv("SANDBOX_PROXY", strings.Replace(s.URL(), "https:", "http:", 1))
+	env.Values[sandboxKey{}] = s
+	return nil
+}
+
+func sandboxOf(ts *testscript.TestScript) *sandbox.Sandbox {
+	return ts.Value(sandboxKey{}).(*sandbox.Sandbox)
+}
+
+// exits CODE COMMAND…: like exec, and the exit code is that.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG ...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// cert NAME [key=KIND] [issuer=root|intermediate|other] [FAULT…] writes
+// NAME.pem, NAME.key (PKCS#8) and NAME-chain.pem.
+func cmdCert(ts *testscript.TestScript, _ bool, args []string) {
+	authority := sandboxOf(ts).Authority()
+	issuer := authority.Intermediate
+	template := minica.Leaf(args[0])
+	kind := "p256"
+	now := time.Now()
+	for _, option := range args[1:] {
+		name, value, _ := strings.Cut(option, "=")
+		switch name {
+		case "key":
+			kind = value
+		case "serial":
+			template.Serial, _ = new(big.Int).SetString(value, 0)
+		case "issuer":
+			issuer = map[string]*minica.Pair{"root": authority.Root, "other": authority.TLS}[value]
+		case "expired":
+			template.NotBefore, template.NotAfter = now.Add(-72*time.Hour), now.Add(-48*time.Hour)
+		case "future":
+			template.NotBefore, template.NotAfter = now.Add(48*time.Hour), now.Add(72*time.Hour)
+		case "short":
+			template.NotBefore, template.NotAfter = now.Add(-time.Hour), now.Add(3*time.Hour)
+		case "ca":
+			template.IsCA, template.KeyUsage = true, template.KeyUsage|x509.KeyUsageCertSign
+		case "nosign":
+			template.KeyUsage = x509.KeyUsageKeyEncipherment
+		case "sha1":
+			template.SignatureAlgorithm = x509.ECDSAWithSHA1
+		case "v1":
+			template.Version1 = true
+		case "nosubject":
+			template.Subject = pkix.Name{}
+		default:
+			ts.Fatalf("unknown option %q", option)
+		}
+	}
+	key, err := minica.GenerateKey(kind)
+	ts.Check(err)
+	pair, err := issuer.Issue(template, key)
+	ts.Check(err)
+	keyPEM, err := minica.KeyPEM(pair.Key)
+	ts.Check(err)
+	for name, data := range map[string][]byte{
+		".pem":       minica.CertificatePEM(pair.Certificate),
+		".key":       keyPEM,
+		"-chain.pem": minica.CertificatePEM(append([]*x509.Certificate{pair.Certificate}, pair.Chain...)...),
+	} {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+name), data, 0o600))
+	}
+}
+
+// faults [SPEC…] sets the sandbox's faults; none: it behaves.
+func cmdFaults(ts *testscript.TestScript, _ bool, args []string) {
+	var faults []sandbox.Fault
+	for _, spec := range args {
+		f, err := sandbox.ParseFault(spec)
+		ts.Check(err)
+		faults = append(faults, f)
+	}
+	sandboxOf(ts).SetFaults(faults)
+}
+
+// requests OPERATION N: so many requests of that operation were made so far.
+func cmdRequests(ts *testscript.TestScript, _ bool, args []string) {
+	n := 0
+	var all []string
+	for _, r := range sandboxOf(ts).Requests() {
+		if r.Operation == args[0] {
+			n++
+			all = append(all, r.String())
+		}
+	}
+	if strconv.Itoa(n) != args[1] {
+		ts.Fatalf("%d requests of %s, want %s:\n%s", n, args[0], args[1], strings.Join(all, "\n"))
+	}
+}
+
+// revoke FILE puts the first certificate of FILE on the CRL.
+func cmdRevoke(ts *testscript.TestScript, _ bool, args []string) {
+	pair, err := minica.Parse([]byte(ts.ReadFile(args[0]+".pem")), []byte(ts.ReadFile(args[0]+".key")))
+	ts.Check(err)
+	ts.Check(sandboxOf(ts).Revoke(pair.Certificate.SerialNumber))
+}
+
+// review FILE [CLUSTER] asks the cluster's webhook about the token, or the
+// ExecCredential, in FILE ("stdout": the last output) and writes its answer to
+// review.json.
+func cmdReview(ts *testscript.TestScript, neg bool, args []string) {
+	token, err := readToken(strings.NewReader(ts.ReadFile(args[0])), nil)
+	ts.Check(err)
+	s := sandboxOf(ts)
+	address := s.URL() + "/authenticate"
+	if len(args) > 1 {
+		address += "?cluster=" + args[1]
+	}
+	body, err := json.Marshal(map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": map[string]string{"token": token}})
+	ts.Check(err)
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Authority().TLS.Certificate)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
+	response, err := client.Post(address, "application/json", bytes.NewReader(body))
+	ts.Check(err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("review.json"), answer, 0o600))
+	if accepted := response.StatusCode == http.StatusOK; accepted == neg {
+		ts.Fatalf("HTTP %d: %s", response.StatusCode, answer)
+	}
+}
+
+func cmdUnsetenv(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		ts.Setenv(name, "")
+	}
+}
+
+// lines FILE N: the file has so many lines.
+func cmdLines(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	if n := strings.Count(text, "\n"); strconv.Itoa(n) != args[1] {
+		ts.Fatalf("%d lines in %s, want %s:\n%s", n, args[0], args[1], text)
+	}
+}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/format"
+	"github.com/eks-x509/eks-x509/internal/session"
+	"github.com/eks-x509/eks-x509/pkg/ekstoken"
+)
+
+// signingStep: tokens signed within one step are the same, and an API server
+// that has seen one answers the next from its cache, without a call to STS. A
+// token lives 15 minutes from its signing time, so at least 10 are left.
+const signingStep = 5 * time.Minute
+
+type tokenFlags struct {
+	name, id  string
+	fresh     bool
+	tokenOnly bool
+}
+
+func newTokenCmd(a *app) *cobra.Command {
+	var flags tokenFlags
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Print a token for an EKS cluster as kubectl's exec plugin",
+		Long: `Print an ExecCredential with a bearer token for the cluster, as kubectl and every
+other program built on client-go ask for it. The apiVersion is the one that
+KUBERNETES_EXEC_INFO asks for (v1 or v1beta1; without it v1beta1).
+
+The signing time is rounded down to a step of 5 minutes, so that calls close
+together give the same token while the session lasts.`,
+		Example: `  eks-x509 token --cluster-name my-cluster
+  eks-x509 token --cluster-name my-cluster | eks-x509 token inspect -`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), a, cmd, flags) },
+	}
+	cmd.Flags().StringVar(&flags.name, "cluster-name", "", "`NAME` of the cluster ($"+config.ClusterVariable+")")
+	cmd.Flags().StringVarP(&flags.id, "cluster-id", "i", "", "the same; for a local cluster on Outposts, its `ID`")
+	cmd.Flags().BoolVar(&flags.fresh, "fresh", false, "sign with the present second, not a 5-minute step")
+	cmd.Flags().BoolVar(&flags.tokenOnly, "token-only", false, "print the bare token, not an ExecCredential")
+	addSessionFlags(cmd)
+	cmd.AddCommand(newTokenInspectCmd(a))
+	return cmd
+}
+
+func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags) error {
+	// First what costs nothing: under kubectl each mistake is paid five times.
+	info, err := format.ParseExecInfo(a.Getenv(config.ExecInfoVariable))
+	if err != nil {
+		return &usageError{err}
+	}
+	cluster, err := flags.cluster(a.Getenv)
+	if err != nil {
+		return err
+	}
+	c, err := a.config(cmd)
+	if err != nil {
+		return err
+	}
+	if _, err := ekstoken.Host(c.Region, c.UseFIPS, c.UseDualStack); err != nil {
+		return &usageError{err}
+	}
+	creds, err := session.Credentials(ctx, c, a.sessionOptions())
+	if err != nil {
+		return err
+	}
+	signedAt := a.Now()
+	if !flags.fresh {
+		signedAt = signedAt.Truncate(signingStep)
+	}
+	token, err := ekstoken.New(creds, ekstoken.Options{
+		Cluster: cluster, Region: c.Region, UseFIPS: c.UseFIPS, UseDualStack: c.UseDualStack, SignedAt: signedAt,
+	})
+	if err != nil {
+		return err
+	}
+	a.log.Debug("token", zap.String("cluster", cluster), zap.Int("length", len(token.Value)), zap.Time("expires", token.Expires))
+	if flags.tokenOnly {
+		_, err := fmt.Fprintln(a.Stdout, token.Value)
+		return err
+	}
+	return format.ExecCredential(a.Stdout, info.APIVersion, token.Value, token.Expires)
+}
+
+func (f tokenFlags) cluster(getenv func(string) string) (string, error) {
+	name := f.name
+	switch {
+	case f.name != "" && f.id != "" && f.name != f.id:
+		return "", misuse("--cluster-name and --cluster-id name different clusters")
+	case f.id != "":
+		name = f.id
+	case f.name == "":
+		name = getenv(config.ClusterVariable)
+	}
+	if name == "" {
+		return "", misuse("no --cluster-name given (nor %s in the environment)", config.ClusterVariable)
+	}
+	if err := ekstoken.CheckClusterName(name); err != nil {
+		return "", &usageError{err}
+	}
+	return name, nil
+}

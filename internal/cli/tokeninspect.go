@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/pkg/ekstoken"
+)
+
+func newTokenInspectCmd(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "inspect [TOKEN|-]",
+		Short: "Take a token apart and say what a cluster would refuse",
+		Long: `Take a token, or the ExecCredential around it, apart and say what a cluster would
+refuse. Without an argument, or with -, it is read from stdin: an argument can
+be read by every user of the machine. Nothing is sent anywhere; the signature
+itself only AWS can check. Exit status 1 if the token would be refused.`,
+		Example: `  eks-x509 token --cluster-name my-cluster | eks-x509 token inspect -`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return misuse("too many arguments: one token is inspected")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			write, err := inspectionWriter(output)
+			if err != nil {
+				return err
+			}
+			token, err := readToken(a.Stdin, args)
+			if err != nil {
+				return err
+			}
+			now := a.Now()
+			i := ekstoken.Inspect(token, now)
+			if err := write(a.Stdout, i, now); err != nil {
+				return err
+			}
+			if len(i.Problems) > 0 {
+				return fmt.Errorf("inspecting token: it would be refused: %s", strings.Join(i.Problems, "; "))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	addChoices(cmd, "output", "text", "json")
+	return cmd
+}
+
+// readToken takes a bare token or an ExecCredential.
+func readToken(stdin io.Reader, args []string) (string, error) {
+	text := ""
+	if len(args) == 1 && args[0] != "-" {
+		text = args[0]
+	} else {
+		const limit = 1 << 20
+		data, err := io.ReadAll(io.LimitReader(stdin, limit))
+		if err != nil {
+			return "", fmt.Errorf("reading token from stdin: %w", err)
+		}
+		text = string(data)
+	}
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return "", misuse("reading token: empty")
+	}
+	if !strings.HasPrefix(text, "{") {
+		return text, nil
+	}
+	var credential struct {
+		Status struct {
+			Token string `json:"token"`
+		} `json:"status"`
+	}
+	// The decoder's own error may quote the input.
+	if json.Unmarshal([]byte(text), &credential) != nil {
+		return "", errors.New("reading token: malformed JSON")
+	}
+	if credential.Status.Token == "" {
+		return "", errors.New("reading token: no status.token found in the JSON")
+	}
+	return credential.Status.Token, nil
+}
+
+func inspectionWriter(output string) (func(io.Writer, ekstoken.Inspection, time.Time) error, error) {
+	switch output {
+	case "text":
+		return writeInspection, nil
+	case "json":
+		return writeInspectionJSON, nil
+	default:
+		return nil, misuse("unsupported --output %q (supported: text, json)", output)
+	}
+}
+
+func writeInspection(w io.Writer, i ekstoken.Inspection, now time.Time) error {
+	var b bytes.Buffer
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(t, "%s\t%s\n", name, value)
+		}
+	}
+	row("host", quoteControl(i.Host))
+	row("region", quoteControl(i.Region))
+	row("access key id", quoteControl(i.AccessKeyID))
+	row("cluster id header", map[bool]string{true: "signed", false: "not signed"}[i.ClusterHeader])
+	if !i.SignedAt.IsZero() {
+		row("signed at", i.SignedAt.Format(time.RFC3339)+" ("+relative(i.SignedAt.Sub(now))+")")
+		row("valid until", i.ValidUntil.Format(time.RFC3339)+" ("+relative(i.ValidUntil.Sub(now))+")")
+	}
+	row("length", fmt.Sprintf("%d of at most %d bytes", i.Length, ekstoken.MaxLength))
+	for _, p := range i.Problems {
+		row("refused", quoteControl(p))
+	}
+	if len(i.Problems) == 0 {
+		row("verdict", "well formed; the signature only AWS can check")
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// quoteControl keeps a foreign token's bytes from reaching the terminal raw.
+func quoteControl(s string) string {
+	quoted := fmt.Sprintf("%+q", s)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+func relative(d time.Duration) string {
+	if d < 0 {
+		return (-d).Truncate(time.Second).String() + " ago"
+	}
+	return "in " + d.Truncate(time.Second).String()
+}
+
+func writeInspectionJSON(w io.Writer, i ekstoken.Inspection, _ time.Time) error {
+	type report struct {
+		Host          string     `json:"host"`
+		Region        string     `json:"region"`
+		AccessKeyID   string     `json:"accessKeyId"`
+		ClusterHeader bool       `json:"clusterHeaderSigned"`
+		SignedAt      *time.Time `json:"signedAt"`
+		ValidUntil    *time.Time `json:"validUntil"`
+		Length        int        `json:"length"`
+		MaxLength     int        `json:"maxLength"`
+		Problems      []string   `json:"problems"`
+	}
+	r := report{Host: i.Host, Region: i.Region, AccessKeyID: i.AccessKeyID, ClusterHeader: i.ClusterHeader, Length: i.Length,
+		MaxLength: ekstoken.MaxLength, Problems: append([]string{}, i.Problems...)}
+	if !i.SignedAt.IsZero() {
+		r.SignedAt, r.ValidUntil = &i.SignedAt, &i.ValidUntil
+	}
+	return writeJSON(w, r)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(data, '\n'))
+	return err
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/pkg/x509creds"
+)
+
+// The stream law. stdout carries the one thing that was asked for, or nothing:
+// a command builds its output whole and writes it once, when nothing can fail
+// any more. stderr carries lines for a person: "eks-x509: error: …", then zero
+// or more "eks-x509: hint: …", lower case, no full stop, no secret ever. Logs
+// are off unless --debug. A secret is asked for on the terminal, never on stdin.
+//
+// Under kubectl a failure is one line, hints included: kubectl runs a failing
+// plugin five times and shows its stderr each time.
+
+// The exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1 // anything that has no code of its own
+	exitMisuse      = 2 // a flag, an argument or a variable
+	exitKey         = 3 // key or certificate unusable
+	exitRefused     = 4 // AWS refused
+	exitUnreachable = 5 // AWS not reachable, or what answered was not AWS
+)
+
+// exitStatus is the exit code of a child, which becomes ours without a word.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// usageError is a mistake in the command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func misuse(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return misuse("unknown command %q (is it %q?)", name, near[0])
+	}
+	return misuse("unknown command %q", name)
+}
+
+// noArgs is cobra.NoArgs as a usageError.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return misuse("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+func exitCode(err error) int {
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		return int(status)
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitMisuse
+	}
+	if _, ok := errors.AsType[*config.Error](err); ok {
+		return exitMisuse
+	}
+	if _, ok := errors.AsType[*keys.Error](err); ok {
+		return exitKey
+	}
+	if e, ok := errors.AsType[*x509creds.Error](err); ok {
+		switch e.Kind {
+		case x509creds.Refused:
+			return exitRefused
+		case x509creds.Unreachable:
+			return exitUnreachable
+		case x509creds.Unsigned:
+			return exitKey
+		}
+	}
+	return exitFailed
+}
+
+func (a *app) warn(line string) { a.warnings = append(a.warnings, line) }
+
+// finish says what is to be said and returns the exit code.
+func (a *app) finish(ctx context.Context, err error) int {
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	underKubectl := a.Getenv(config.ExecInfoVariable) != ""
+	if err == nil || !underKubectl {
+		for _, w := range a.warnings {
+			a.say("warning", w)
+		}
+	}
+	if err == nil {
+		return exitDone
+	}
+	code := exitCode(err)
+	if _, silent := errors.AsType[exitStatus](err); silent {
+		return code
+	}
+	lines := hints(err)
+	if underKubectl {
+		a.say("error", strings.Join(append([]string{err.Error()}, lines...), "; hint: "))
+		return code
+	}
+	a.say("error", err.Error())
+	for _, hint := range lines {
+		a.say("hint", hint)
+	}
+	return code
+}
+
+// say writes one line. Text from outside must not make two of it, nor steer
+// the terminal.
+func (a *app) say(kind, text string) {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	fmt.Fprintf(a.Stderr, "eks-x509: %s: %s\n", kind, text)
+}
+
+// newLogger writes lines for a person: time, level, message, fields as JSON.
+func newLogger(w io.Writer) *zap.Logger {
+	encoder := zap.NewDevelopmentEncoderConfig()
+	encoder.EncodeTime = zapcore.RFC3339TimeEncoder
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.AddSync(w), zap.DebugLevel))
+}

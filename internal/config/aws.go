@@ -1,0 +1,180 @@
+package config
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+)
+
+var (
+	sessionNameRE = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`) // STS AssumeRole, RoleSessionName
+	regionRE      = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+$`)
+	accountRE     = regexp.MustCompile(`^[0-9]{12}$`)
+	idRE          = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+	roleRE        = regexp.MustCompile(`^role/([!-~]+/)*[\w+=,.@-]{1,64}$`) // IAM: path of printable ASCII, then the name
+)
+
+// The range of a session's duration (Roles Anywhere, CreateSession).
+const (
+	minSeconds = 900
+	maxSeconds = 43200
+)
+
+// arns loads the three ARNs. Everything of Roles Anywhere is regional, and all
+// must lie in one account.
+func (s source) arns(c *Config) error {
+	anchor, err := s.arn("trust-anchor-arn", "rolesanywhere", "trust-anchor/", idRE)
+	if err != nil {
+		return err
+	}
+	profile, err := s.arn("profile-arn", "rolesanywhere", "profile/", idRE)
+	if err != nil {
+		return err
+	}
+	role, err := s.arn("role-arn", "iam", "", roleRE)
+	if err != nil {
+		return err
+	}
+	if profile.Region != anchor.Region {
+		return invalid(s.where("profile-arn"), "its region is %q and the trust anchor's %q: both must be of one region", profile.Region, anchor.Region)
+	}
+	for _, other := range []struct {
+		name string
+		arn  arn.ARN
+	}{{"profile-arn", profile}, {"role-arn", role}} {
+		if got, want := other.arn.AccountID, anchor.AccountID; got != want {
+			return invalid(s.where(other.name), "its account is %q and the trust anchor's %q: all must be of one account", got, want)
+		}
+		if got, want := other.arn.Partition, anchor.Partition; got != want {
+			return invalid(s.where(other.name), "its partition is %q and the trust anchor's %q: all must be of one partition", got, want)
+		}
+	}
+	c.TrustAnchorARN, c.ProfileARN, c.RoleARN = anchor.String(), profile.String(), role.String()
+	c.SessionRegion = anchor.Region
+	return nil
+}
+
+func (s source) arn(name, service, kind string, resource *regexp.Regexp) (arn.ARN, error) {
+	value, where := strings.TrimSpace(s.value(name)), s.where(name)
+	if value == "" {
+		return arn.ARN{}, s.missing(name)
+	}
+	form := "arn:aws:rolesanywhere:REGION:ACCOUNT:" + kind + "ID"
+	if service == "iam" {
+		form = "arn:aws:iam::ACCOUNT:role/NAME"
+	}
+	a, err := arn.Parse(value)
+	if err != nil {
+		return arn.ARN{}, invalid(where, "%q is not an ARN: %s is needed", value, form)
+	}
+	id, ok := strings.CutPrefix(a.Resource, kind)
+	wellFormed := ok && a.Service == service && strings.HasPrefix(a.Partition, "aws") && accountRE.MatchString(a.AccountID) &&
+		resource.MatchString(id) && (service == "iam") == (a.Region == "") && (a.Region == "" || regionRE.MatchString(a.Region))
+	if !wellFormed {
+		return arn.ARN{}, invalid(where, "%q: %s is needed", value, form)
+	}
+	return a, nil
+}
+
+// regions loads Region and the endpoint variants. A region may be written with
+// "fips", as older SDKs did; that must not reach the signature's scope.
+func (s source) regions(c *Config) error {
+	value, where := s.value("region"), s.where("region")
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		if value == "" {
+			value, where = s.getenv(name), name
+		}
+	}
+	if value == "" {
+		value = c.SessionRegion
+	}
+	plain := strings.TrimSuffix(strings.TrimPrefix(value, "fips-"), "-fips")
+	if !regionRE.MatchString(plain) {
+		return invalid(where, "%q: a region such as us-east-1 is needed", value)
+	}
+	c.Region = plain
+
+	var err error
+	if c.UseFIPS, err = s.env("AWS_USE_FIPS_ENDPOINT"); err != nil {
+		return err
+	}
+	c.UseFIPS = c.UseFIPS || plain != value
+	c.UseDualStack, err = s.env("AWS_USE_DUALSTACK_ENDPOINT")
+	return err
+}
+
+func (s source) endpoint(c *Config) error {
+	value, where := s.value("endpoint"), s.where("endpoint")
+	ignore, err := s.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"AWS_ENDPOINT_URL_ROLESANYWHERE", "AWS_ENDPOINT_URL"} {
+		if value == "" && !ignore {
+			value, where = s.getenv(name), name
+		}
+	}
+	if value == "" {
+		return nil
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.Hostname() == "" {
+		return invalid(where, "%q: a URL such as https://host is needed", value)
+	}
+	switch {
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return invalid(where, "a URL with a user name, query or fragment")
+	case u.Scheme == "https":
+	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	default:
+		// The answer holds secrets.
+		return invalid(where, "%q: https is needed (http only on loopback)", value)
+	}
+	c.Endpoint = strings.TrimSuffix(value, "/")
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (s source) duration(c *Config) error {
+	value, where := s.value("session-duration"), s.where("session-duration")
+	if value == "" {
+		return nil
+	}
+	seconds, err := strconv.Atoi(value)
+	if err != nil || seconds < minSeconds || seconds > maxSeconds {
+		return invalid(where, "%q: %d to %d seconds are taken", value, minSeconds, maxSeconds)
+	}
+	c.SessionDuration = time.Duration(seconds) * time.Second
+	return nil
+}
+
+// password prefers what is a flag over what is a variable, and of each kind the
+// password itself over a file.
+func (s source) password(c *Config) error {
+	_, inline := s.flags["pkcs8-password"]
+	_, file := s.flags["key-password-file"]
+	switch {
+	case inline && file:
+		return &Error{Where: "--pkcs8-password", Err: errors.New("invalid flags: --pkcs8-password and --key-password-file exclude each other")}
+	case inline:
+		c.Password = Password{Inline: s.flags["pkcs8-password"], OnCommandLine: true}
+	case file:
+		c.Password = Password{File: s.flags["key-password-file"]}
+	default:
+		c.Password = Password{Inline: s.getenv("EKS_X509_KEY_PASSWORD"), File: s.getenv("EKS_X509_KEY_PASSWORD_FILE")}
+		if c.Password.Inline == "" {
+			c.Password.Inline = s.getenv("EKS_X509_PKCS8_PASSWORD")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+// Package config makes one Config of flags and environment, flags first. It
+// alone reads the environment, through the function it is given, and it checks
+// everything that can be checked without opening a file: ARNs, durations,
+// names, addresses.
+//
+// Each setting stands once, in Settings, with the name of its flag (those of
+// AWS's aws_signing_helper) and of its variable. The variables of the AWS SDKs
+// are read as the SDKs read them; no AWS configuration file ever is.
+package config
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Config is all that a session needs to know. It is plain data.
+type Config struct {
+	Certificate, PrivateKey, Intermediates string // file paths
+	TrustAnchorARN, ProfileARN, RoleARN    string
+
+	// SessionRegion is the trust anchor's: sessions are made there.
+	SessionRegion string
+	// Region is where the session is used: the STS host in a token, AWS_REGION
+	// for a shell. It defaults to SessionRegion.
+	Region string
+
+	Endpoint        string        // base URL for CreateSession; empty: the region's own
+	SessionDuration time.Duration // 0: left to the profile
+	RoleSessionName string        // empty: left to AWS
+
+	UseFIPS, UseDualStack bool
+
+	Password Password
+	TLS      TLS
+	// Proxy is a transport's Proxy: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+	Proxy func(*http.Request) (*url.URL, error)
+}
+
+// Password is where the private key's password comes from. Inline wins over
+// File; both empty: the person at the terminal.
+type Password struct {
+	Inline string
+	File   string
+	// OnCommandLine: Inline was a flag, which every user of the machine can read.
+	OnCommandLine bool
+}
+
+// String hides the password.
+func (p Password) String() string { return "password" }
+
+// GoString is String, for %#v.
+func (p Password) GoString() string { return p.String() }
+
+// TLS says whom to trust on the way to AWS.
+type TLS struct {
+	CABundle string // path of a PEM file that replaces the system's roots; AWS_CA_BUNDLE
+	NoVerify bool
+}
+
+// Error is a setting that is missing or invalid. Where names the flag or the
+// variable at fault.
+type Error struct {
+	Where string
+	Err   error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+func invalid(where, format string, args ...any) *Error {
+	return &Error{Where: where, Err: fmt.Errorf("invalid %s: "+format, append([]any{where}, args...)...)}
+}
+
+// Load merges flags (those given, by name, without dashes) over the environment
+// and checks the result. Every error is an *Error.
+func Load(flags map[string]string, getenv func(string) string) (Config, error) {
+	s := source{flags: flags, getenv: getenv}
+	c := Config{
+		Certificate:     s.value("certificate"),
+		PrivateKey:      s.value("private-key"),
+		Intermediates:   s.value("intermediates"),
+		RoleSessionName: s.value("role-session-name"),
+		TLS:             TLS{CABundle: getenv("AWS_CA_BUNDLE")},
+		Proxy:           proxy(getenv),
+	}
+	var err error
+	for _, load := range []func(*Config) error{s.arns, s.regions, s.endpoint, s.duration, s.password} {
+		if err = load(&c); err != nil {
+			return Config{}, err
+		}
+	}
+	if c.TLS.NoVerify, err = s.boolean("no-verify-ssl"); err != nil {
+		return Config{}, err
+	}
+	if c.Certificate == "" {
+		return Config{}, s.missing("certificate")
+	}
+	if c.RoleSessionName != "" && !sessionNameRE.MatchString(c.RoleSessionName) {
+		return Config{}, invalid(s.where("role-session-name"), "%q: 2 to 64 letters, digits and _+=,.@- are taken", c.RoleSessionName)
+	}
+	return c, nil
+}

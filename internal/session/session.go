@@ -1,0 +1,106 @@
+// Package session is the one way from a certificate to AWS credentials, which
+// every output takes: open the key, check it offline, and have Roles Anywhere
+// make a session for it.
+package session
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"go.uber.org/zap"
+
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/pkg/x509creds"
+)
+
+// Options are what a session needs from the program around it.
+type Options struct {
+	// AskPassword asks the person; it is called only when the key is encrypted
+	// and the configuration has no password. Nil: there is nobody to ask.
+	AskPassword func(ctx context.Context, prompt string) ([]byte, error)
+	// Warn takes one line for the person.
+	Warn      func(string)
+	Log       *zap.Logger
+	Now       func() time.Time
+	UserAgent string
+}
+
+// Credentials makes a session. Errors are *keys.Error, *x509creds.Error and
+// *config.Error.
+func Credentials(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
+	key, err := openKey(ctx, c, o)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	client, err := httpClient(c, o.Log)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	provider := x509creds.New(key.Signer, key.Chain, func(p *x509creds.Options) {
+		p.TrustAnchorARN, p.ProfileARN, p.RoleARN = c.TrustAnchorARN, c.ProfileARN, c.RoleARN
+		p.Region, p.Endpoint, p.UseFIPS, p.UseDualStack = c.SessionRegion, c.Endpoint, c.UseFIPS, c.UseDualStack
+		p.Duration, p.RoleSessionName = c.SessionDuration, c.RoleSessionName
+		p.HTTPClient, p.UserAgent, p.Now = client, o.UserAgent, o.Now
+	})
+	return provider.Retrieve(ctx)
+}
+
+// openKey opens the key and checks all that can be checked without a network.
+func openKey(ctx context.Context, c config.Config, o Options) (*keys.Key, error) {
+	if c.Password.OnCommandLine {
+		o.Warn("--pkcs8-password shows the password to every user of this machine; use --key-password-file or EKS_X509_KEY_PASSWORD")
+	}
+	key, err := keys.Open(ctx, keys.Source{
+		Certificate: c.Certificate, PrivateKey: c.PrivateKey, Intermediates: c.Intermediates,
+		Password: passwordSource(c.Password, o.AskPassword),
+	})
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := key.Check(o.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range append(key.Warnings, warnings...) {
+		o.Warn(w)
+	}
+	leaf := key.Chain[0]
+	o.Log.Debug("key opened", zap.Stringer("subject", leaf.Subject), zap.Stringer("serial", leaf.SerialNumber),
+		zap.Time("not_after", leaf.NotAfter), zap.Int("intermediates", len(key.Chain)-1))
+	return key, nil
+}
+
+type passwordFunc = func(ctx context.Context, prompt string) ([]byte, error)
+
+func passwordSource(p config.Password, ask passwordFunc) passwordFunc {
+	switch {
+	case p.Inline != "":
+		return func(context.Context, string) ([]byte, error) { return []byte(p.Inline), nil }
+	case p.File != "":
+		return func(context.Context, string) ([]byte, error) { return readPasswordFile(p.File) }
+	default:
+		return ask
+	}
+}
+
+// readPasswordFile takes the first line, as OpenSSL's -passin file: does.
+func readPasswordFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening password file: %w", err)
+	}
+	defer f.Close()
+	const limit = 4096
+	data, err := io.ReadAll(io.LimitReader(f, limit))
+	if err != nil {
+		return nil, fmt.Errorf("reading password file: %w", err)
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	return bytes.TrimSuffix(line, []byte("\r")), nil
+}
