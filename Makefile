@@ -1,0 +1,42 @@
+# make demo   build, and see the main job work in the sandbox, with no AWS account
+# make test   the tests
+# make lint   the linters (built on first use, some minutes)
+# make peers  the same against AWS's helper and aws-iam-authenticator
+# make fuzz   each fuzz target for a while
+# make build  bin/eks-x509, static
+
+SHELL := /bin/sh
+export CGO_ENABLED ?= 1
+# The race detector needs a C compiler.
+RACE := $(if $(shell command -v gcc || command -v cc || command -v clang),-race)
+FUZZTIME ?= 20s
+
+.PHONY: build demo test peers lint fuzz clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/eks-x509 ./cmd/eks-x509
+
+demo: build
+	cd test/demo && CGO_ENABLED=0 go build -o ../../bin/demo .
+	PATH="$(CURDIR)/bin:$$PATH" bin/eks-x509 sandbox --for sh test/demo/demo.sh
+
+test:
+	@$(if $(RACE),,echo 'no C compiler: the tests run without the race detector')
+	go vet ./...
+	go test $(RACE) ./...
+
+peers:
+	cd test/peers && go test ./...
+
+lint:
+	go tool -modfile=tools/go.mod golangci-lint run ./...
+
+fuzz:
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+clean:
+	rm -rf bin dist
