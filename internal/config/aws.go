@@ -4,20 +4,11 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-)
-
-var (
-	sessionNameRE = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`) // STS AssumeRole, RoleSessionName
-	regionRE      = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+$`)
-	accountRE     = regexp.MustCompile(`^[0-9]{12}$`)
-	idRE          = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
-	roleRE        = regexp.MustCompile(`^role/([!-~]+/)*[\w+=,.@-]{1,64}$`) // IAM: path of printable ASCII, then the name
 )
 
 // The range of a session's duration (Roles Anywhere, CreateSession).
@@ -29,15 +20,15 @@ const (
 // arns loads the three ARNs. Everything of Roles Anywhere is regional, and all
 // must lie in one account.
 func (s source) arns(c *Config) error {
-	anchor, err := s.arn("trust-anchor-arn", "rolesanywhere", "trust-anchor/", idRE)
+	anchor, err := s.arn("trust-anchor-arn", "rolesanywhere", "trust-anchor/", isID)
 	if err != nil {
 		return err
 	}
-	profile, err := s.arn("profile-arn", "rolesanywhere", "profile/", idRE)
+	profile, err := s.arn("profile-arn", "rolesanywhere", "profile/", isID)
 	if err != nil {
 		return err
 	}
-	role, err := s.arn("role-arn", "iam", "", roleRE)
+	role, err := s.arn("role-arn", "iam", "role/", isRole)
 	if err != nil {
 		return err
 	}
@@ -60,7 +51,7 @@ func (s source) arns(c *Config) error {
 	return nil
 }
 
-func (s source) arn(name, service, kind string, resource *regexp.Regexp) (arn.ARN, error) {
+func (s source) arn(name, service, kind string, resource func(string) bool) (arn.ARN, error) {
 	value, where := strings.TrimSpace(s.value(name)), s.where(name)
 	if value == "" {
 		return arn.ARN{}, s.missing(name)
@@ -74,8 +65,8 @@ func (s source) arn(name, service, kind string, resource *regexp.Regexp) (arn.AR
 		return arn.ARN{}, invalid(where, "%q is not an ARN: %s is needed", value, form)
 	}
 	id, ok := strings.CutPrefix(a.Resource, kind)
-	wellFormed := ok && a.Service == service && strings.HasPrefix(a.Partition, "aws") && accountRE.MatchString(a.AccountID) &&
-		resource.MatchString(id) && (service == "iam") == (a.Region == "") && (a.Region == "" || regionRE.MatchString(a.Region))
+	wellFormed := ok && a.Service == service && strings.HasPrefix(a.Partition, "aws") && isAccount(a.AccountID) &&
+		resource(id) && (service == "iam") == (a.Region == "") && (a.Region == "" || isRegion(a.Region))
 	if !wellFormed {
 		return arn.ARN{}, invalid(where, "%q: %s is needed", value, form)
 	}
@@ -95,7 +86,7 @@ func (s source) regions(c *Config) error {
 		value = c.SessionRegion
 	}
 	plain := strings.TrimSuffix(strings.TrimPrefix(value, "fips-"), "-fips")
-	if !regionRE.MatchString(plain) {
+	if !isRegion(plain) {
 		return invalid(where, "%q: a region such as us-east-1 is needed", value)
 	}
 	c.Region = plain

@@ -97,7 +97,7 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 	if c.Certificate == "" {
 		return Config{}, s.missing("certificate")
 	}
-	if c.RoleSessionName != "" && !sessionNameRE.MatchString(c.RoleSessionName) {
+	if c.RoleSessionName != "" && !isSessionName(c.RoleSessionName) {
 		return Config{}, invalid(s.where("role-session-name"), "%q: 2 to 64 letters, digits and _+=,.@- are taken", c.RoleSessionName)
 	}
 	return c, nil

@@ -12,7 +12,6 @@ import (
 	"maps"
 	"mime"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -230,7 +229,7 @@ func strictObject(data []byte) (map[string]json.RawMessage, error) {
 }
 
 // AWS: AssumeRole, RoleSessionName.
-var sessionNamePattern = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
+var sessionNamePattern = lazy(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
 
 // check is about form: "all resources must be in the same account and region", and they are this account and this region.
 func (in *createSessionInput) check(world *World, region string) *Refusal {
@@ -253,8 +252,8 @@ func (in *createSessionInput) check(world *World, region string) *Refusal {
 	if d := in.DurationSeconds; d != nil && (*d < minDuration || *d > maxDuration) {
 		return invalid("durationSeconds %d is not between %d and %d", *d, minDuration, maxDuration)
 	}
-	if n := in.RoleSessionName; n != nil && !sessionNamePattern.MatchString(*n) {
-		return invalid("roleSessionName %q does not match %s", *n, sessionNamePattern)
+	if n := in.RoleSessionName; n != nil && !sessionNamePattern().MatchString(*n) {
+		return invalid("roleSessionName %q does not match %s", *n, sessionNamePattern())
 	}
 	return nil
 }
@@ -275,7 +274,7 @@ func sessionTags(c *x509.Certificate) map[string]string {
 	tags := map[string]string{}
 	add := func(key string, values ...string) {
 		value := strings.Join(values, "/")
-		if value != "" && tagPattern.MatchString(value) {
+		if value != "" && tagPattern().MatchString(value) {
 			tags[key] = value
 		}
 	}
@@ -298,7 +297,7 @@ func sessionTags(c *x509.Certificate) map[string]string {
 	return tags
 }
 
-var tagPattern = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,256}$`)
+var tagPattern = lazy(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,256}$`)
 
 // createSession answers POST /sessions.
 func (c *call) createSession() *response {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,13 +20,13 @@ type Fault struct {
 }
 
 var (
-	faultPattern  = regexp.MustCompile(`^([A-Za-z]+|\*):([a-z]+)(?:=([^*]+))?(?:\*([1-9][0-9]{0,8}))?$`)
-	statusPattern = regexp.MustCompile(`^[45][0-9]{2}$`)
+	faultPattern  = lazy(`^([A-Za-z]+|\*):([a-z]+)(?:=([^*]+))?(?:\*([1-9][0-9]{0,8}))?$`)
+	statusPattern = lazy(`^[45][0-9]{2}$`)
 )
 
 // ParseFault reads OPERATION:KIND[=VALUE][*COUNT], as in CreateSession:status=503*2.
 func ParseFault(spec string) (Fault, error) {
-	m := faultPattern.FindStringSubmatch(spec)
+	m := faultPattern().FindStringSubmatch(spec)
 	if m == nil {
 		return Fault{}, fmt.Errorf("invalid fault %q (want OPERATION:KIND[=VALUE][*COUNT])", spec)
 	}
@@ -39,9 +38,9 @@ func ParseFault(spec string) (Fault, error) {
 	ok := false
 	switch f.Kind {
 	case "throttle":
-		ok = f.Value == "" || digits.MatchString(f.Value)
+		ok = f.Value == "" || digits().MatchString(f.Value)
 	case "status":
-		ok = statusPattern.MatchString(f.Value)
+		ok = statusPattern().MatchString(f.Value)
 	case "slow", "clock":
 		d, err := time.ParseDuration(f.Value)
 		ok = err == nil && (d >= 0 || f.Kind == "clock")

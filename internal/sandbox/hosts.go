@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -27,10 +26,10 @@ func partitions() []partition {
 	}
 }
 
-var regionPattern = regexp.MustCompile(`^([a-z]+(?:-[a-z]+)?)-(?:central|(?:north|south)(?:east|west)?|east|west)-\d$`)
+var regionPattern = lazy(`^([a-z]+(?:-[a-z]+)?)-(?:central|(?:north|south)(?:east|west)?|east|west)-\d$`)
 
 func partitionOf(region string) *partition {
-	m := regionPattern.FindStringSubmatch(region)
+	m := regionPattern().FindStringSubmatch(region)
 	if m == nil {
 		return nil
 	}

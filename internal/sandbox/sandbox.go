@@ -14,10 +14,16 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
 )
+
+// lazy compiles a pattern when it is first used: it is linked into a program that kubectl starts on every call.
+func lazy(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // Options of New.
 type Options struct {

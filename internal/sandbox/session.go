@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -159,7 +158,7 @@ func readSigned(w *wireRequest) (*signed, *Refusal) {
 	return s, nil
 }
 
-var digits = regexp.MustCompile(`^[0-9]{1,6}$`)
+var digits = lazy(`^[0-9]{1,6}$`)
 
 // readPresigned puts the query's parts together as an Authorization header and has that parsed.
 func readPresigned(query []parameter) (*signed, error) {
@@ -174,7 +173,7 @@ func readPresigned(query []parameter) (*signed, error) {
 			s.query = append(s.query, p)
 		}
 	}
-	if !digits.MatchString(values["X-Amz-Expires"]) {
+	if !digits().MatchString(values["X-Amz-Expires"]) {
 		return nil, fmt.Errorf("malformed X-Amz-Expires %q", values["X-Amz-Expires"])
 	}
 	var err error

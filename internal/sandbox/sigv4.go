@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,11 +66,11 @@ type authorization struct {
 	signature                               string
 }
 
-var authorizationPattern = regexp.MustCompile(`^(AWS4-[A-Z0-9-]+) Credential=([A-Za-z0-9]+)/(\d{8})/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ` +
+var authorizationPattern = lazy(`^(AWS4-[A-Z0-9-]+) Credential=([A-Za-z0-9]+)/(\d{8})/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ` +
 	`SignedHeaders=([a-z0-9._-]+(?:;[a-z0-9._-]+)*), Signature=([0-9a-f]+)$`)
 
 func parseAuthorization(value string) (*authorization, error) {
-	m := authorizationPattern.FindStringSubmatch(value)
+	m := authorizationPattern().FindStringSubmatch(value)
 	if m == nil {
 		return nil, errors.New("malformed Authorization header")
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -55,7 +54,7 @@ func parseToken(token string, partition string, now time.Time) (*presignedToken,
 		return nil, errors.New("fragment in pre-signed URL")
 	}
 	t := &presignedToken{host: u.Host, query: u.RawQuery}
-	if !hostPattern.MatchString(u.Host) {
+	if !hostPattern().MatchString(u.Host) {
 		return nil, errors.New("malformed hostname in pre-signed URL")
 	}
 	if t.endpoint, ok = parseHost(u.Host); !ok || !t.endpoint.acceptedByEKS() || t.endpoint.partition.id != partition {
@@ -72,10 +71,10 @@ func parseToken(token string, partition string, now time.Time) (*presignedToken,
 }
 
 var (
-	hostPattern       = regexp.MustCompile(`^[A-Za-z0-9.:-]+$`)
-	expiresPattern    = regexp.MustCompile(`^([0-9]{1,2}|[0-8][0-9]{2}|900)$`)
-	signaturePattern  = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	credentialPattern = regexp.MustCompile(`^[A-Z0-9]{16,128}/(\d{8})/([a-z0-9-]+)/sts/aws4_request$`)
+	hostPattern       = lazy(`^[A-Za-z0-9.:-]+$`)
+	expiresPattern    = lazy(`^([0-9]{1,2}|[0-8][0-9]{2}|900)$`)
+	signaturePattern  = lazy(`^[0-9a-f]{64}$`)
+	credentialPattern = lazy(`^[A-Z0-9]{16,128}/(\d{8})/([a-z0-9-]+)/sts/aws4_request$`)
 )
 
 // checkTokenQuery wants these nine parameters, each once.
@@ -102,7 +101,7 @@ func checkTokenQuery(query []parameter, region string, now time.Time) error {
 	if values["X-Amz-SignedHeaders"] != "host;"+clusterHeader {
 		return fmt.Errorf("signed headers are %q (want %q)", values["X-Amz-SignedHeaders"], "host;"+clusterHeader)
 	}
-	if e := values["X-Amz-Expires"]; !expiresPattern.MatchString(e) {
+	if e := values["X-Amz-Expires"]; !expiresPattern().MatchString(e) {
 		return errors.New("invalid X-Amz-Expires parameter in pre-signed URL")
 	}
 	date, err := parseAMZDate(values["X-Amz-Date"])
@@ -112,7 +111,7 @@ func checkTokenQuery(query []parameter, region string, now time.Time) error {
 	if ageProblem(date, now, maxPresignedAge) != "" {
 		return fmt.Errorf("X-Amz-Date parameter is expired or not yet current (%s) at %s", values["X-Amz-Date"], now.UTC().Format(amzDateFormat))
 	}
-	credential := credentialPattern.FindStringSubmatch(values["X-Amz-Credential"])
+	credential := credentialPattern().FindStringSubmatch(values["X-Amz-Credential"])
 	switch {
 	case values["Version"] != stsVersion:
 		return errors.New("unexpected version parameter in pre-signed URL")
@@ -120,7 +119,7 @@ func checkTokenQuery(query []parameter, region string, now time.Time) error {
 		return errors.New("unexpected X-Amz-Algorithm parameter in pre-signed URL")
 	case credential == nil || credential[1] != values["X-Amz-Date"][:8] || credential[2] != region:
 		return errors.New("X-Amz-Credential parameter does not fit date and host of the pre-signed URL")
-	case !signaturePattern.MatchString(values["X-Amz-Signature"]):
+	case !signaturePattern().MatchString(values["X-Amz-Signature"]):
 		return errors.New("malformed X-Amz-Signature parameter in pre-signed URL")
 	}
 	return nil

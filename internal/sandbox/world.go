@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -153,11 +152,11 @@ func (w *World) clone() *World {
 	return &c
 }
 
-var accountPattern = regexp.MustCompile(`^\d{12}$`)
+var accountPattern = lazy(`^\d{12}$`)
 
 // validate applies the rules that AWS applies when such things are made.
 func (w *World) validate() error {
-	if !accountPattern.MatchString(w.Account) {
+	if !accountPattern().MatchString(w.Account) {
 		return fmt.Errorf("invalid world: account %q", w.Account)
 	}
 	if partitionOf(w.Region) == nil {

@@ -21,7 +21,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -165,7 +164,7 @@ func encode(s string) string {
 // one. Dual-stack hosts that a cluster refuses are an error.
 func Host(region string, useFIPS, useDualStack bool) (string, error) {
 	// The rules put whatever they are given into the host's name.
-	if !regionRE.MatchString(region) {
+	if !isRegion(region) {
 		return "", fmt.Errorf("invalid region %q", region)
 	}
 	endpoint, err := sts.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), sts.EndpointParameters{
@@ -183,6 +182,17 @@ func Host(region string, useFIPS, useDualStack bool) (string, error) {
 	return host, nil
 }
 
+// isRegion: words and a number, such as us-gov-west-1.
+func isRegion(s string) bool {
+	parts := strings.Split(s, "-")
+	for _, word := range parts[:len(parts)-1] {
+		if !only(word, lower, 1, 16) {
+			return false
+		}
+	}
+	return len(parts) >= 3 && only(parts[len(parts)-1], digits, 1, 2)
+}
+
 func hasSuffix(s string, suffixes ...string) bool {
 	for _, suffix := range suffixes {
 		if strings.HasSuffix(s, suffix) {
@@ -192,10 +202,6 @@ func hasSuffix(s string, suffixes ...string) bool {
 	return false
 }
 
-// EKS CreateCluster: ^[0-9A-Za-z][A-Za-z0-9\-_]*, 1 to 100 characters. A local
-// cluster's id is a UUID, which fits.
-var clusterNameRE = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$`)
-
 // CheckClusterName says whether EKS could have a cluster of that name.
 func CheckClusterName(name string) error {
 	switch {
@@ -203,7 +209,7 @@ func CheckClusterName(name string) error {
 		return errors.New("invalid cluster name: it is empty")
 	case strings.HasPrefix(name, "arn:"):
 		return fmt.Errorf("invalid cluster name %q: an ARN, of which the name is the part after the last slash", name)
-	case !clusterNameRE.MatchString(name):
+	case !only(name, digits+lower+upper+"_-", 1, 100), strings.ContainsAny(name[:1], "_-"):
 		return fmt.Errorf("invalid cluster name %q: 1 to 100 letters, digits, hyphens and underscores, the first a letter or a digit", name)
 	}
 	return nil
