@@ -191,6 +191,7 @@ func TestInspect(t *testing.T) {
 		{"a URL that is none", wrap("https://%zz"), "malformed URL"},
 		{"plain http", replace("https:", "http:"), `invalid scheme "http"`},
 		{"another host", replace("sts.us-east-1.amazonaws.com", "sts.us-east-1.amazonaws.com.evil.example"), "invalid host"},
+		{"a region that is none", wrap(strings.ReplaceAll(good, "us-east-1", "xx-nowhere-9")), "invalid host"},
 		{"a port", replace("amazonaws.com/", "amazonaws.com:443/"), "invalid host"},
 		{"upper case", replace("sts.us", "STS.us"), "invalid host"},
 		{"a VPC endpoint", replace("sts.us-east-1", "vpce-1.sts.us-east-1.vpce"), "invalid host"},

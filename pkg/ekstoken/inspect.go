@@ -95,6 +95,11 @@ func hostRegion(host string) (string, bool) {
 	if len(labels) < 4 || !isRegion(labels[1]) {
 		return "", false
 	}
+	// The rules take a region that they do not know for one of the partition aws.
+	continent, _, _ := strings.Cut(labels[1], "-")
+	if commercial := hasSuffix(host, ".amazonaws.com", ".api.aws"); commercial && !slices.Contains(continents(), continent) {
+		return "", false
+	}
 	for _, fips := range []bool{false, true} {
 		for _, dualStack := range []bool{false, true} {
 			if known, err := Host(labels[1], fips, dualStack); err == nil && known == host {
@@ -104,6 +109,10 @@ func hostRegion(host string) (string, bool) {
 	}
 	return "", false
 }
+
+// continents begin the names of the regions of the partitions aws and aws-us-gov
+// (the SDK's partitions.json).
+func continents() []string { return []string{"us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx"} }
 
 // only says whether s is minLen to maxLen bytes of set.
 func only(s, set string, minLen, maxLen int) bool {

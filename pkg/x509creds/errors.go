@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -37,6 +39,8 @@ type Error struct {
 	// ClockSkew is the server's clock minus ours, from the answer's Date; zero
 	// if there was none.
 	ClockSkew time.Duration
+	// RetryAfter is how long the answer asks to wait, zero if it does not say.
+	RetryAfter time.Duration
 	// Err is the cause where AWS did not say one.
 	Err error
 }
@@ -80,6 +84,9 @@ func (p *Provider) newError(ctx context.Context, err error) *Error {
 		if date, err := http.ParseTime(response.Response.Header.Get("Date")); err == nil {
 			e.ClockSkew = date.Sub(p.options.Now().Round(0)).Truncate(time.Second)
 		}
+		if seconds, err := strconv.Atoi(response.Response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+			e.RetryAfter = time.Duration(seconds) * time.Second
+		}
 	}
 	if unsigned, ok := errors.AsType[*signError](err); ok {
 		e.Kind, e.Err = Unsigned, unsigned.err
@@ -121,10 +128,14 @@ func transportCause(err error) error {
 			return fmt.Errorf("reaching %s: %w", u.Host, at.Err)
 		}
 	}
-	if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
-		return send.Err
+	for {
+		switch err.(type) {
+		case *smithy.OperationError, *retry.MaxAttemptsError, *awshttp.ResponseError, *smithyhttp.ResponseError, *smithyhttp.RequestSendError, *smithy.CanceledError:
+			err = errors.Unwrap(err)
+		default:
+			return err
+		}
 	}
-	return err
 }
 
 type signError struct{ err error }

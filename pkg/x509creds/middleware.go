@@ -82,7 +82,11 @@ func queryToBody(ctx context.Context, in middleware.SerializeInput, next middlew
 		return out, metadata, err
 	}
 	request.URL.RawQuery = ""
-	if request, err = request.SetStream(bytes.NewReader(encoded)); err != nil {
+	// Only Read and Seek are shown. smithy-go closes a body when the answer has
+	// come, and its closed body's WriteTo returns io.EOF, which net/http takes for
+	// a failed write: it then closes the connection under the answer. With our
+	// headers, larger than net/http's buffer, that race is lost now and then.
+	if request, err = request.SetStream(struct{ io.ReadSeeker }{bytes.NewReader(encoded)}); err != nil {
 		return out, metadata, err
 	}
 	in.Request = request
