@@ -6,8 +6,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,11 +28,12 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Now            func() time.Time
+	Parent         int // pid of the process that runs us
 }
 
 // OS is the real one.
 func OS() Env {
-	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now}
+	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now, Parent: os.Getppid()}
 }
 
 // app is what the commands share: the world, and what they have to say about
@@ -39,18 +42,48 @@ type app struct {
 	Env
 	log      *zap.Logger
 	warnings []string
+	stdout   *output
+	// patient: what runs ends by itself when it is interrupted (a child, a server).
+	patient atomic.Bool
 }
 
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, env Env) int {
-	a := &app{Env: env, log: zap.NewNop()}
+	a := &app{Env: env, log: zap.NewNop(), stdout: &output{w: env.Stdout}}
+	a.Stdout = a.stdout
 	root := newRootCmd(a)
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
-	root.SetOut(env.Stdout)
+	root.SetOut(a.Stdout)
 	root.SetErr(env.Stderr)
-	return a.finish(ctx, root.ExecuteContext(ctx))
+	code := make(chan int, 1)
+	go func() {
+		cmd, err := root.ExecuteContextC(ctx)
+		code <- a.finish(ctx, cmd.CommandPath(), err)
+	}()
+	select {
+	case c := <-code:
+		return c
+	case <-ctx.Done():
+	}
+	// Opening a pipe, or reading from one, can't be interrupted.
+	grace := time.NewTimer(interruptGrace)
+	defer grace.Stop()
+	for {
+		select {
+		case c := <-code:
+			return c
+		case <-grace.C:
+			if !a.patient.Load() {
+				a.say("error", "interrupted")
+				return exitFailed
+			}
+		}
+	}
 }
+
+// interruptGrace is how long an interrupted command may take to tidy up.
+const interruptGrace = 3 * time.Second
 
 func newRootCmd(a *app) *cobra.Command {
 	root := &cobra.Command{
@@ -66,33 +99,57 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 		SuggestionsMinimumDistance: 2,
 		Args:                       cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
+			switch version, _ := cmd.Flags().GetBool("version"); {
+			case len(args) > 0:
 				return unknownCommand(cmd, args[0])
+			case version:
+				_, err := fmt.Fprintln(a.Stdout, readBuild())
+				return err
 			}
 			return cmd.Help()
 		},
 	}
+	root.Flags().Bool("version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
+	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newCacheCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
 	return root
 }
 
 // addSessionFlags gives a command the flags that every session shares.
 func addSessionFlags(cmd *cobra.Command) {
 	for _, s := range config.Settings() {
-		usage := s.Usage + " ($" + s.Env + ")"
-		switch {
-		case s.Name == "":
-		case s.Bool:
-			cmd.Flags().BoolP(s.Name, shorthand(s.Name), false, usage)
-		default:
-			cmd.Flags().String(s.Name, "", usage)
-			cmd.Flags().Lookup(s.Name).Usage = "`" + s.Value + "`: " + usage
+		if s.Name != "" {
+			addFlag(cmd, s)
 		}
 	}
 	cmd.Flags().SortFlags = false
 }
+
+// addSetting gives a command one of them.
+func addSetting(cmd *cobra.Command, name string) {
+	for _, s := range config.Settings() {
+		if s.Name == name {
+			addFlag(cmd, s)
+		}
+	}
+}
+
+func addFlag(cmd *cobra.Command, s config.Setting) {
+	usage := s.Usage + " ($" + s.Env + ")"
+	if s.Bool {
+		cmd.Flags().BoolP(s.Name, shorthand(s.Name), false, usage)
+		return
+	}
+	cmd.Flags().Var(&text{kind: s.Value}, s.Name, usage)
+}
+
+// text is a flag's value that help calls by what it is: FILE, ARN, …
+type text struct{ value, kind string }
+
+func (t *text) Set(s string) error { t.value = s; return nil }
+func (t *text) String() string     { return t.value }
+func (t *text) Type() string       { return t.kind }
 
 func shorthand(name string) string {
 	if name == "debug" {
@@ -132,5 +189,9 @@ func (a *app) config(cmd *cobra.Command) (config.Config, error) {
 
 // sessionOptions are the same for every command.
 func (a *app) sessionOptions() session.Options {
-	return session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Log: a.log, Now: a.Now, UserAgent: userAgent()}
+	o := session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Notice: a.notice, Log: a.log, Now: a.Now, UserAgent: userAgent()}
+	if a.underKubectl() {
+		o.Kubectl = a.Parent
+	}
+	return o
 }

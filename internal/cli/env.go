@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"time"
 
@@ -29,7 +30,8 @@ func newEnvCmd(a *app) *cobra.Command {
   nushell                    eks-x509 env --shell nushell | from json | load-env
   cmd                        for /f "delims=" %i in ('eks-x509 env --shell cmd') do @%i
 
-dotenv and json are for programs. On failure nothing is printed on stdout, so
+Without --shell the environment decides which; in scripts, name it. dotenv and
+json are for programs. --unset also takes back AWS_REGION. On failure nothing is printed on stdout, so
 that the shell is left with what it had.`,
 		Example: `  eval "$(eks-x509 env)" && aws sts get-caller-identity
   eval "$(eks-x509 env --unset)"`,
@@ -57,10 +59,11 @@ func runEnv(ctx context.Context, a *app, cmd *cobra.Command, flags envFlags) err
 		}
 	}
 	if flags.unset {
-		if err := format.Unset(a.Stdout, shell, variables()); err != nil {
+		err := format.Unset(a.Stdout, shell, variables())
+		if errors.Is(err, format.ErrNoUnset) {
 			return &usageError{err}
 		}
-		return nil
+		return err
 	}
 	c, err := a.config(cmd)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 // hints says what to do about an error, by its type: the one place where the
 // program gives advice.
-func hints(err error) []string {
+func hints(err error, command string) []string {
 	if _, ok := errors.AsType[*format.UnsupportedVersionError](err); ok {
 		return []string{"set apiVersion: " + format.ExecV1Beta1 + " in the exec entry of this user in your kubeconfig"}
 	}
@@ -27,10 +27,10 @@ func hints(err error) []string {
 		return []string{"too many session tags: remove attribute mappings from the Roles Anywhere profile, or use a profile of its own for this cluster"}
 	}
 	if e, ok := errors.AsType[*config.Error](err); ok {
-		return configHints(e)
+		return configHints(e, command)
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
-		return []string{"eks-x509 COMMAND --help shows what is taken"}
+		return []string{command + " --help shows what is taken"}
 	}
 	if e, ok := errors.AsType[*keys.Error](err); ok {
 		return keyHints(e)
@@ -44,14 +44,16 @@ func hints(err error) []string {
 	return nil
 }
 
-func configHints(e *config.Error) []string {
-	switch e.Where {
-	case "AWS_CA_BUNDLE":
+func configHints(e *config.Error, command string) []string {
+	switch {
+	case e.Where == "AWS_CA_BUNDLE":
 		return []string{"AWS_CA_BUNDLE takes the place of the system's roots; unset it unless a proxy or the sandbox needs it"}
-	case "--certificate", "--trust-anchor-arn", "--profile-arn", "--role-arn":
+	case e.Missing:
 		return []string{"to try without an AWS account: eks-x509 sandbox --for eks-x509 token --cluster-name sandbox"}
+	case strings.HasPrefix(e.Where, "--"):
+		return []string{command + " --help shows what is taken"}
 	default:
-		return []string{"eks-x509 COMMAND --help shows what is taken"}
+		return nil
 	}
 }
 
@@ -61,6 +63,7 @@ func keyHints(e *keys.Error) []string {
 		if errors.Is(e, term.ErrNoTerminal) {
 			return []string{"give the password by --key-password-file or EKS_X509_KEY_PASSWORD; a program that calls us has no terminal to ask at"}
 		}
+		return []string{"the password comes from --key-password-file, EKS_X509_KEY_PASSWORD or the terminal"}
 	case keys.WrongPassword:
 		return []string{"the password comes from --key-password-file, EKS_X509_KEY_PASSWORD or the terminal"}
 	case keys.LegacyEncryption:
@@ -88,10 +91,10 @@ func refusalHints(e *x509creds.Error) []string {
 	}
 	message := strings.ToLower(e.Message)
 	for _, row := range []struct{ words, hint string }{
+		{"revoked", "get a new certificate: this one was revoked"},
 		{"untrusted signing certificate", "no chain from your certificate to this trust anchor: give the CA certificates between them (--intermediates or a full-chain file), and check that --trust-anchor-arn is the anchor of your CA"},
 		{"insufficient certificate", "have the certificate issued again: X.509 v3, CA:FALSE, keyUsage digitalSignature, SHA-256 or better"},
 		{"untrusted certificate", "the certificate is expired, revoked or not of this trust anchor's CA; ask whoever runs the CA"},
-		{"revoked", "get a new certificate: this one was revoked"},
 		{"invalid signature", "something on the way changed the request (a proxy?), or this machine's clock is wrong"},
 		{"maxsessionduration", "ask for less with --session-duration, lower the profile's duration, or raise the role's maximum session duration"},
 		{"durationseconds", "ask for less with --session-duration, or raise the role's maximum session duration"},
@@ -129,13 +132,17 @@ func skewHint(skew time.Duration) string {
 
 func unreachableHints(e *x509creds.Error) []string {
 	switch {
+	case e.Kind == x509creds.Misconfigured:
+		return nil
+	case is[x509.HostnameError](e):
+		return []string{"the server's certificate is for another name: check --endpoint"}
 	case is[*tls.CertificateVerificationError](e), is[x509.UnknownAuthorityError](e):
 		return []string{"if a proxy of your company ends TLS, put its CA into a file and name it in AWS_CA_BUNDLE"}
 	case is[*net.DNSError](e):
-		return []string{"check the network and DNS; behind a proxy, set HTTPS_PROXY"}
-	case strings.Contains(e.Error(), "HTML"):
-		return []string{"a proxy or a captive portal answered: check HTTPS_PROXY and NO_PROXY"}
-	case e.Kind == x509creds.Malformed, e.Kind == x509creds.Unsigned:
+		return []string{"check the network and DNS; behind a proxy, set HTTPS_PROXY; FIPS endpoints of Roles Anywhere are in the US only"}
+	case is[*x509creds.ForeignAnswerError](e), e.Kind == x509creds.Malformed:
+		return []string{"a proxy or a captive portal may have answered: check HTTPS_PROXY, NO_PROXY and --endpoint"}
+	case e.Kind == x509creds.Unsigned:
 		return nil
 	case e.StatusCode >= 500:
 		return []string{"AWS is in trouble for the moment; try again"}

@@ -8,6 +8,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +38,7 @@ worth anything.
 With --for it runs the command with that environment and ends with it.
 docs/sandbox.md tells the files, the control routes and the faults.`,
 		Example: `  eks-x509 sandbox --for eks-x509 token --cluster-name sandbox
-  eks-x509 sandbox --dir sandbox & … && . sandbox/env.sh && eks-x509 credential-process
+  eks-x509 sandbox --dir box          # and in another shell: . box/env.sh
   eks-x509 sandbox --fault 'CreateSession:throttle*2' --for eks-x509 credential-process`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -63,6 +67,9 @@ func runSandbox(ctx context.Context, a *app, flags sandboxFlags, command []strin
 			return &usageError{err}
 		}
 	}
+	if err := checkLoopback(flags.listen); err != nil {
+		return err
+	}
 	dir := flags.dir
 	if dir == "" {
 		temp, err := os.MkdirTemp("", "eks-x509-sandbox-")
@@ -85,8 +92,36 @@ func runSandbox(ctx context.Context, a *app, flags sandboxFlags, command []strin
 	if err != nil {
 		return fmt.Errorf("opening sandbox: %w", err)
 	}
+	a.patient.Store(true)
+	if flags.runFor {
+		return a.serveFor(ctx, s, ln, command)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, ln) }()
+	select {
+	case err := <-served:
+		return err
+	case <-s.Ready():
+	}
+	fmt.Fprintf(a.Stderr, "eks-x509: sandbox for tests and demos at %s; to use it: . '%s'\n", s.URL(), strings.ReplaceAll(s.EnvFile(), "'", `'\''`))
+	return <-served
+}
 
-	serveCtx, stop := context.WithCancel(ctx)
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return misuse("invalid --listen %q: an address such as 127.0.0.1:0 is needed", address)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return misuse("invalid --listen %q: the sandbox listens on loopback only", address)
+	}
+	return nil
+}
+
+// serveFor serves until the command has ended: an interrupt is the command's
+// affair, which may need the sandbox to tidy up.
+func (a *app) serveFor(ctx context.Context, s *sandbox.Sandbox, ln net.Listener, command []string) error {
+	serveCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(serveCtx, ln) }()
@@ -95,27 +130,51 @@ func runSandbox(ctx context.Context, a *app, flags sandboxFlags, command []strin
 		return err
 	case <-s.Ready():
 	}
-	if !flags.runFor {
-		fmt.Fprintf(a.Stderr, "eks-x509: sandbox for tests and demos at %s; to use it: . %s/env.sh\n", s.URL(), dir)
-		return <-served
-	}
-	err = a.runChild(ctx, command, s.Environ())
+	err := a.runChild(command, s.Environ())
 	stop()
 	return errors.Join(err, <-served)
 }
 
-// runChild runs a command with more environment. Its exit status becomes ours.
-func (a *app) runChild(ctx context.Context, command, environ []string) error {
-	child := exec.CommandContext(ctx, command[0], command[1:]...)
-	child.Stdin, child.Stdout, child.Stderr = a.Stdin, a.Stdout, a.Stderr
-	child.Env = append(os.Environ(), environ...)
-	child.Cancel = func() error { return child.Process.Signal(os.Interrupt) }
-	err := child.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() >= 0 {
-		return exitStatus(exit.ExitCode())
+// runChild runs a command in the sandbox's environment and nothing else of ours
+// or AWS's: a variable of the user's must not lead it to the real one. Its exit
+// status becomes ours.
+func (a *app) runChild(command, environ []string) error {
+	child := exec.Command(command[0], command[1:]...)
+	child.Stdin, child.Stdout, child.Stderr = a.Stdin, a.stdout.w, a.Stderr
+	child.Env = append(slices.DeleteFunc(os.Environ(), leadsElsewhere), environ...)
+
+	// The terminal sends Ctrl-C to the child itself; what is sent to us alone goes on to it.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	if err := child.Start(); err != nil {
+		return fmt.Errorf("running %q: %w", command[0], err)
+	}
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				_ = child.Process.Signal(s)
+			case <-done:
+				return
+			}
+		}
+	}()
+	err := child.Wait()
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exitStatus(childStatus(child.ProcessState))
 	}
 	if err != nil {
 		return fmt.Errorf("running %q: %w", command[0], err)
 	}
 	return nil
+}
+
+// leadsElsewhere: our own settings, the AWS SDKs' and proxies.
+func leadsElsewhere(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return strings.HasPrefix(name, "EKS_X509_") || strings.HasPrefix(name, "AWS_") ||
+		slices.Contains([]string{"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"}, strings.ToUpper(name))
 }

@@ -79,6 +79,9 @@ func startSandbox(env *testscript.Env) error {
 	case <-s.Ready():
 	}
 	env.Vars = append(env.Vars, s.Environ()...)
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("EKS_X509_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
+	env.Setenv("EKS_X509_NO_CACHE", "true") // but for the scripts about it
 	env.Setenv("SANDBOX_PROXY", strings.Replace(s.URL(), "https:", "http:", 1))
 	env.Values[sandboxKey{}] = s
 	return nil

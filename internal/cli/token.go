@@ -52,9 +52,9 @@ together give the same token while the session lasts.`,
 
 func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags) error {
 	// First what costs nothing: under kubectl each mistake is paid five times.
-	info, err := format.ParseExecInfo(a.Getenv(config.ExecInfoVariable))
+	apiVersion, err := format.ParseExecInfo(a.Getenv(config.ExecInfoVariable))
 	if err != nil {
-		return &usageError{err}
+		return &config.Error{Where: config.ExecInfoVariable, Err: err}
 	}
 	cluster, err := flags.cluster(a.Getenv)
 	if err != nil {
@@ -86,7 +86,7 @@ func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags)
 		_, err := fmt.Fprintln(a.Stdout, token.Value)
 		return err
 	}
-	return format.ExecCredential(a.Stdout, info.APIVersion, token.Value, token.Expires)
+	return format.ExecCredential(a.Stdout, apiVersion, token.Value, token.Expires)
 }
 
 func (f tokenFlags) cluster(getenv func(string) string) (string, error) {

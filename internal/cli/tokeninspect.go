@@ -113,7 +113,9 @@ func writeInspection(w io.Writer, i ekstoken.Inspection, now time.Time) error {
 	row("host", quoteControl(i.Host))
 	row("region", quoteControl(i.Region))
 	row("access key id", quoteControl(i.AccessKeyID))
-	row("cluster id header", map[bool]string{true: "signed", false: "not signed"}[i.ClusterHeader])
+	if i.Host != "" {
+		row("cluster id header", map[bool]string{true: "signed", false: "not signed"}[i.ClusterHeader])
+	}
 	if !i.SignedAt.IsZero() {
 		row("signed at", i.SignedAt.Format(time.RFC3339)+" ("+relative(i.SignedAt.Sub(now))+")")
 		row("valid until", i.ValidUntil.Format(time.RFC3339)+" ("+relative(i.ValidUntil.Sub(now))+")")

@@ -36,6 +36,20 @@ const (
 	exitUnreachable = 5 // AWS not reachable, or what answered was not AWS
 )
 
+// output remembers that a write failed, which cobra's help does not.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
 // exitStatus is the exit code of a child, which becomes ours without a word.
 type exitStatus int
 
@@ -81,8 +95,10 @@ func exitCode(err error) int {
 		switch e.Kind {
 		case x509creds.Refused:
 			return exitRefused
-		case x509creds.Unreachable:
+		case x509creds.Unreachable, x509creds.Malformed:
 			return exitUnreachable
+		case x509creds.Misconfigured:
+			return exitMisuse
 		case x509creds.Unsigned:
 			return exitKey
 		}
@@ -90,15 +106,21 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-func (a *app) warn(line string) { a.warnings = append(a.warnings, line) }
+func (a *app) underKubectl() bool { return a.Getenv(config.ExecInfoVariable) != "" }
+
+// warn keeps a line until the command is done; notice says one at once.
+func (a *app) warn(line string)   { a.warnings = append(a.warnings, line) }
+func (a *app) notice(line string) { a.say("notice", line) }
 
 // finish says what is to be said and returns the exit code.
-func (a *app) finish(ctx context.Context, err error) int {
+func (a *app) finish(ctx context.Context, command string, err error) int {
+	if a.stdout.err != nil {
+		err = fmt.Errorf("writing output: %w", a.stdout.err)
+	}
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
-	underKubectl := a.Getenv(config.ExecInfoVariable) != ""
-	if err == nil || !underKubectl {
+	if err == nil || !a.underKubectl() {
 		for _, w := range a.warnings {
 			a.say("warning", w)
 		}
@@ -110,8 +132,8 @@ func (a *app) finish(ctx context.Context, err error) int {
 	if _, silent := errors.AsType[exitStatus](err); silent {
 		return code
 	}
-	lines := hints(err)
-	if underKubectl {
+	lines := hints(err, command)
+	if a.underKubectl() {
 		a.say("error", strings.Join(append([]string{err.Error()}, lines...), "; hint: "))
 		return code
 	}
@@ -126,11 +148,15 @@ func (a *app) finish(ctx context.Context, err error) int {
 // the terminal.
 func (a *app) say(kind, text string) {
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, text)
+	const longest = 2000
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + " …"
+	}
 	fmt.Fprintf(a.Stderr, "eks-x509: %s: %s\n", kind, text)
 }
 

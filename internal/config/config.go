@@ -32,10 +32,17 @@ type Config struct {
 
 	UseFIPS, UseDualStack bool
 
+	Cache    Cache
 	Password Password
 	TLS      TLS
 	// Proxy is a transport's Proxy: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 	Proxy func(*http.Request) (*url.URL, error)
+}
+
+// Cache says where sessions are kept.
+type Cache struct {
+	Off bool
+	Dir string // empty: there is no place for it
 }
 
 // Password is where the private key's password comes from. Inline wins over
@@ -62,8 +69,9 @@ type TLS struct {
 // Error is a setting that is missing or invalid. Where names the flag or the
 // variable at fault.
 type Error struct {
-	Where string
-	Err   error
+	Where   string
+	Missing bool
+	Err     error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
@@ -83,9 +91,15 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 		Intermediates:   s.value("intermediates"),
 		RoleSessionName: s.value("role-session-name"),
 		TLS:             TLS{CABundle: getenv("AWS_CA_BUNDLE")},
-		Proxy:           proxy(getenv),
+		Cache:           Cache{Dir: CacheDir(flags, getenv)},
 	}
 	var err error
+	if c.Proxy, err = proxy(getenv); err != nil {
+		return Config{}, err
+	}
+	if c.Cache.Off, err = s.boolean("no-cache"); err != nil {
+		return Config{}, err
+	}
 	for _, load := range []func(*Config) error{s.arns, s.regions, s.endpoint, s.duration, s.password} {
 		if err = load(&c); err != nil {
 			return Config{}, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestEverySettingComesFromFlagOrVariable(t *testing.T) {
 	full := map[string]string{
 		"certificate": "a", "private-key": "b", "intermediates": "c", "trust-anchor-arn": anchor, "profile-arn": profile, "role-arn": role,
 		"region": "eu-west-1", "endpoint": "https://e.example/p/", "session-duration": "900", "role-session-name": "al", "key-password-file": "f",
-		"no-verify-ssl": "true", "with-proxy": "true", "debug": "true",
+		"cache-dir": "k", "no-cache": "true", "no-verify-ssl": "true", "with-proxy": "true", "debug": "true",
 	}
 	var pairs []string
 	for name, value := range full {
@@ -68,7 +69,7 @@ func TestEverySettingComesFromFlagOrVariable(t *testing.T) {
 	}
 	want := Config{Certificate: "a", PrivateKey: "b", Intermediates: "c", TrustAnchorARN: anchor, ProfileARN: profile, RoleARN: role,
 		SessionRegion: "us-east-1", Region: "eu-west-1", Endpoint: "https://e.example/p", SessionDuration: 15 * time.Minute, RoleSessionName: "al",
-		Password: Password{File: "f"}, TLS: TLS{NoVerify: true}}
+		Cache: Cache{Off: true, Dir: "k"}, Password: Password{File: "f"}, TLS: TLS{NoVerify: true}}
 	for name, load := range map[string]func() (Config, error){
 		"flags":       func() (Config, error) { return Load(full, env()) },
 		"environment": func() (Config, error) { return Load(nil, env(pairs...)) },
@@ -95,8 +96,8 @@ func TestLoadRefusals(t *testing.T) {
 		where string
 		text  string
 	}{
-		{"no certificate", with("certificate", ""), env(), "--certificate", "no --certificate given (nor EKS_X509_CERTIFICATE in the environment)"},
-		{"no trust anchor", with("trust-anchor-arn", ""), env(), "--trust-anchor-arn", "no --trust-anchor-arn given (nor EKS_X509_TRUST_ANCHOR_ARN in the environment)"},
+		{"no certificate", map[string]string{"trust-anchor-arn": anchor, "profile-arn": profile, "role-arn": role}, env(), "--certificate", "no --certificate given (nor EKS_X509_CERTIFICATE in the environment)"},
+		{"no trust anchor", map[string]string{"certificate": "c"}, env(), "--trust-anchor-arn", "no --trust-anchor-arn given (nor EKS_X509_TRUST_ANCHOR_ARN in the environment)"},
 		{"an ARN that is none", with("role-arn", "admin"), env(), "--role-arn", `invalid --role-arn: "admin" is not an ARN: arn:aws:iam::ACCOUNT:role/NAME is needed`},
 		{"the variable is named", map[string]string{}, env("EKS_X509_TRUST_ANCHOR_ARN", "x"), "EKS_X509_TRUST_ANCHOR_ARN", `invalid EKS_X509_TRUST_ANCHOR_ARN: "x" is not an ARN`},
 		{"anchor and profile swapped", with("trust-anchor-arn", profile), env(), "--trust-anchor-arn", "arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID is needed"},
@@ -124,6 +125,8 @@ func TestLoadRefusals(t *testing.T) {
 		{"an endpoint of the SDK's variable", minimal(), env("AWS_ENDPOINT_URL", ":"), "AWS_ENDPOINT_URL", "invalid AWS_ENDPOINT_URL"},
 		{"a switch that is none", minimal(), env("EKS_X509_NO_VERIFY_SSL", "perhaps"), "EKS_X509_NO_VERIFY_SSL", "true or false is needed"},
 		{"a switch of the SDK's", minimal(), env("AWS_USE_FIPS_ENDPOINT", "perhaps"), "AWS_USE_FIPS_ENDPOINT", "true or false is needed"},
+		{"a flag that is empty hides the variable", with("role-arn", ""), env("EKS_X509_ROLE_ARN", role), "--role-arn", "invalid --role-arn: it is empty"},
+		{"a proxy that is no URL", minimal(), env("HTTPS_PROXY", "http://u:hunter2%zz@h:1"), "HTTPS_PROXY", "invalid HTTPS_PROXY: a URL such as"},
 		{"two passwords", with("pkcs8-password", "hunter2", "key-password-file", "f"), env(), "--pkcs8-password", "exclude each other"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -175,6 +178,34 @@ func TestRegionsAndEndpoints(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestCacheDir(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		t.Skip("the places are those of Linux")
+	}
+	for _, row := range []struct {
+		name string
+		env  func(string) string
+		want string
+	}{
+		{"the XDG directory", env("XDG_CACHE_HOME", "/x", "HOME", "/h"), "/x/eks-x509"},
+		{"a relative XDG directory is ignored", env("XDG_CACHE_HOME", "x", "HOME", "/h"), "/h/.cache/eks-x509"},
+		{"the home directory", env("HOME", "/h"), "/h/.cache/eks-x509"},
+		{"our own variable", env("EKS_X509_CACHE_DIR", "/own", "HOME", "/h"), "/own"},
+		{"nothing", env(), ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			if got := CacheDir(nil, row.env); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+	if got := CacheDir(map[string]string{"cache-dir": "/flag"}, env("EKS_X509_CACHE_DIR", "/own")); got != "/flag" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -36,6 +36,8 @@ func Settings() []Setting {
 		{"key-password-file", "EKS_X509_KEY_PASSWORD_FILE", false, "FILE", "file whose first line is the private key's password"},
 		{"", "EKS_X509_KEY_PASSWORD", false, "", "the private key's password"},
 		{"pkcs8-password", "EKS_X509_PKCS8_PASSWORD", false, "PASSWORD", "the private key's password; unsafe as a flag, since every user of the machine can read it"},
+		{"cache-dir", "EKS_X509_CACHE_DIR", false, "DIR", "where sessions are kept between calls; default: eks-x509 in the user's cache directory"},
+		{"no-cache", "EKS_X509_NO_CACHE", true, "", "make a new session and keep none"},
 		{"no-verify-ssl", "EKS_X509_NO_VERIFY_SSL", true, "", "do not verify the server's certificate; unsafe"},
 		{"with-proxy", "EKS_X509_WITH_PROXY", true, "", "taken for compatibility: HTTPS_PROXY and NO_PROXY always hold"},
 		{"debug", "EKS_X509_DEBUG", true, "", "log to stderr what is done; secrets are never logged"},
@@ -64,7 +66,10 @@ func (s source) where(name string) string {
 }
 
 func (s source) missing(name string) *Error {
-	return &Error{Where: "--" + name, Err: fmt.Errorf("no --%s given (nor %s in the environment)", name, envName(name))}
+	if _, given := s.flags[name]; given {
+		return &Error{Where: "--" + name, Err: fmt.Errorf("invalid --%s: it is empty", name)}
+	}
+	return &Error{Where: "--" + name, Missing: true, Err: fmt.Errorf("no --%s given (nor %s in the environment)", name, envName(name))}
 }
 
 func (s source) boolean(name string) (bool, error) { return parseBool(s.where(name), s.value(name)) }
@@ -95,17 +100,27 @@ func envName(name string) string {
 }
 
 // proxy follows the same rules as http.ProxyFromEnvironment: loopback is never
-// proxied, and upper or lower case is read.
-func proxy(getenv func(string) string) func(*http.Request) (*url.URL, error) {
-	either := func(name string) string {
-		if v := getenv(name); v != "" {
-			return v
+// proxied, and upper or lower case is read. What is no URL is an error here: it
+// must not lead past the proxy. Its value may hold a password.
+func proxy(getenv func(string) string) (func(*http.Request) (*url.URL, error), error) {
+	values := map[string]string{}
+	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"} {
+		for _, spelling := range []string{strings.ToLower(name), name} {
+			value := getenv(spelling)
+			if value == "" {
+				continue
+			}
+			if _, err := url.Parse(value); err != nil && name != "NO_PROXY" {
+				if _, err := url.Parse("http://" + value); err != nil {
+					return nil, invalid(spelling, "a URL such as http://proxy:3128 is needed")
+				}
+			}
+			values[name] = value
 		}
-		return getenv(strings.ToLower(name))
 	}
-	config := httpproxy.Config{HTTPProxy: either("HTTP_PROXY"), HTTPSProxy: either("HTTPS_PROXY"), NoProxy: either("NO_PROXY")}
+	config := httpproxy.Config{HTTPProxy: values["HTTP_PROXY"], HTTPSProxy: values["HTTPS_PROXY"], NoProxy: values["NO_PROXY"]}
 	choose := config.ProxyFunc()
-	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }
+	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }, nil
 }
 
 // Variables that commands look up themselves.

@@ -19,12 +19,6 @@ const execKind = "ExecCredential"
 // maxExecInfo is far over what fits into one environment variable on Linux (128 KiB).
 const maxExecInfo = 1 << 20
 
-// ExecInfo is what kubectl tells its plugin in KUBERNETES_EXEC_INFO.
-type ExecInfo struct {
-	APIVersion  string // the reply must carry the same
-	Interactive bool   // stdin is the user's terminal
-}
-
 // UnsupportedVersionError tells that the kubeconfig asks for an ExecCredential version other than ExecV1 and ExecV1Beta1.
 type UnsupportedVersionError struct {
 	APIVersion string
@@ -34,35 +28,33 @@ func (e *UnsupportedVersionError) Error() string {
 	return fmt.Sprintf("unsupported apiVersion %q (supported: %s, %s)", e.APIVersion, ExecV1Beta1, ExecV1)
 }
 
-// ParseExecInfo reads the value of KUBERNETES_EXEC_INFO. An empty one, as when
+// ParseExecInfo reads from the value of KUBERNETES_EXEC_INFO the apiVersion that
+// the reply must carry. An empty one, as when
 // the command is typed by a person, stands for v1beta1, as with the AWS CLI.
-func ParseExecInfo(env string) (ExecInfo, error) {
+func ParseExecInfo(env string) (apiVersion string, err error) {
 	if env == "" {
-		return ExecInfo{APIVersion: ExecV1Beta1}, nil
+		return ExecV1Beta1, nil
 	}
 	if len(env) > maxExecInfo {
-		return ExecInfo{}, fmt.Errorf("reading KUBERNETES_EXEC_INFO: malformed: longer than %d bytes", maxExecInfo)
+		return "", fmt.Errorf("reading KUBERNETES_EXEC_INFO: malformed: longer than %d bytes", maxExecInfo)
 	}
-	// spec.cluster is left out: its config holds whatever the kubeconfig's
+	// spec is left out: its cluster's config holds whatever the kubeconfig's
 	// author put there, and must not matter. Kubernetes' own internal type
 	// can't be decoded once it is set.
 	var info struct {
 		Kind       string `json:"kind"`
 		APIVersion string `json:"apiVersion"`
-		Spec       struct {
-			Interactive bool `json:"interactive"`
-		} `json:"spec"`
 	}
 	if err := json.Unmarshal([]byte(env), &info); err != nil {
-		return ExecInfo{}, fmt.Errorf("reading KUBERNETES_EXEC_INFO: malformed JSON: %w", err)
+		return "", fmt.Errorf("reading KUBERNETES_EXEC_INFO: malformed JSON: %w", err)
 	}
 	if info.Kind != execKind {
-		return ExecInfo{}, fmt.Errorf("reading KUBERNETES_EXEC_INFO: unsupported kind %q (supported: %s)", info.Kind, execKind)
+		return "", fmt.Errorf("reading KUBERNETES_EXEC_INFO: unsupported kind %q (supported: %s)", info.Kind, execKind)
 	}
 	if err := checkExecVersion(info.APIVersion); err != nil {
-		return ExecInfo{}, fmt.Errorf("reading KUBERNETES_EXEC_INFO: %w", err)
+		return "", fmt.Errorf("reading KUBERNETES_EXEC_INFO: %w", err)
 	}
-	return ExecInfo{APIVersion: info.APIVersion, Interactive: info.Spec.Interactive}, nil
+	return info.APIVersion, nil
 }
 
 // ExecCredential writes token as a plugin's reply. kubectl uses it until

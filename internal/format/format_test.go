@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 	case "credential_process":
 		err = CredentialProcess(os.Stdout, session())
 	case "exec plugin":
-		var info ExecInfo
-		if info, err = ParseExecInfo(os.Getenv("KUBERNETES_EXEC_INFO")); err == nil {
-			err = ExecCredential(os.Stdout, info.APIVersion, "k8s-aws-v1.aHR0cHM6Ly9zdHM", time.Now().Add(time.Minute))
+		var version string
+		if version, err = ParseExecInfo(os.Getenv("KUBERNETES_EXEC_INFO")); err == nil {
+			err = ExecCredential(os.Stdout, version, "k8s-aws-v1.aHR0cHM6Ly9zdHM", time.Now().Add(time.Minute))
 		}
 	default:
 		os.Exit(m.Run())

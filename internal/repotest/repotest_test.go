@@ -24,18 +24,20 @@ const (
 // the source, not by go list, whose answer the test cache would keep.
 func imports() map[string][]string {
 	return map[string][]string{
-		"cmd/eks-x509":     {"internal/cli"},
-		"internal/cli":     {"internal/config", "internal/format", "internal/keys", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
-		"internal/config":  {},
-		"internal/format":  {},
-		"internal/keys":    {},
-		"internal/minica":  {},
-		"internal/sandbox": {"internal/minica"}, // nothing of pkg: it must not share the client's bugs
-		"internal/session": {"internal/config", "internal/keys", "pkg/x509creds"},
-		"internal/term":    {},
-		"pkg/ekstoken":     {},
-		"pkg/sigv4x509":    {},
-		"pkg/x509creds":    {"pkg/sigv4x509"},
+		"cmd/eks-x509":      {"internal/cli"},
+		"internal/cli":      {"internal/cache", "internal/config", "internal/format", "internal/keys", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
+		"internal/cache":    {"internal/safefile"},
+		"internal/config":   {},
+		"internal/format":   {},
+		"internal/keys":     {},
+		"internal/minica":   {},
+		"internal/safefile": {},
+		"internal/sandbox":  {"internal/minica"}, // nothing of pkg: it must not share the client's bugs
+		"internal/session":  {"internal/cache", "internal/config", "internal/keys", "pkg/x509creds"},
+		"internal/term":     {},
+		"pkg/ekstoken":      {},
+		"pkg/sigv4x509":     {},
+		"pkg/x509creds":     {"pkg/sigv4x509"},
 
 		"internal/repotest": {},
 	}
@@ -48,7 +50,7 @@ func outside() map[string][]string {
 		"go.uber.org/zap":       {"internal/cli", "internal/session"},
 		"k8s.io/":               {}, // its types cost every start; tests only
 		"golang.org/x/term":     {},
-		"github.com/aws/":       {"internal/cli", "internal/config", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
+		"github.com/aws/":       {"internal/cache", "internal/cli", "internal/config", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"github.com/rogpeppe/":  {},
 		"software.sslmate.com/": {"internal/keys"},
 		"golang.org/x/crypto":   {"internal/keys"},
@@ -60,7 +62,7 @@ func places() map[string][]string {
 	return map[string][]string{
 		"os.Getenv":    {"internal/cli/cli.go"},
 		"os.LookupEnv": {},
-		"os.Environ":   {"internal/cli/sandbox.go"}, // a child's
+		"os.Environ":   {"internal/cli/sandbox.go"}, // for a child
 		"os.Exit":      {"cmd/eks-x509/main.go"},
 		"log.Fatal":    {},
 		"fmt.Print":    {},

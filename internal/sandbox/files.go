@@ -138,6 +138,10 @@ func readWorld(path string) (*World, error) {
 func (s *Sandbox) writeEnv() error {
 	var b strings.Builder
 	b.WriteString("# the eks-x509 sandbox: for tests and demos only\n")
+	// What the shell has of ours, of AWS's and of proxies would lead elsewhere.
+	b.WriteString(`for v in $(env | sed -n -e 's/^\(EKS_X509_[A-Z0-9_]*\)=.*/\1/p' -e 's/^\(AWS_[A-Z0-9_]*\)=.*/\1/p'); do unset "$v"; done
+unset HTTPS_PROXY HTTP_PROXY ALL_PROXY https_proxy http_proxy all_proxy
+`)
 	for _, pair := range s.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))

@@ -159,6 +159,9 @@ func (s *Sandbox) Handler(host string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, at) })
 }
 
+// EnvFile is the path of env.sh.
+func (s *Sandbox) EnvFile() string { return s.path("env.sh") }
+
 // Environ is what env.sh sets, as NAME=value: the first anchor, profile and role of the world. Valid after Ready.
 func (s *Sandbox) Environ() []string {
 	w, url := s.World(), s.URL()
@@ -170,6 +173,7 @@ func (s *Sandbox) Environ() []string {
 		"AWS_ENDPOINT_URL=" + url,
 		"AWS_CA_BUNDLE=" + s.path("tls-ca.pem"),
 		"EKS_X509_SANDBOX=" + url,
+		"EKS_X509_CACHE_DIR=" + s.path("cache"),
 	}
 	if len(w.TrustAnchors) > 0 {
 		env = append(env, "EKS_X509_TRUST_ANCHOR_ARN="+w.TrustAnchors[0].ARN)

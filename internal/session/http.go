@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -47,7 +48,13 @@ func caBundle(path string) (*x509.CertPool, error) {
 		return nil, nil
 	}
 	where := func(err error) error { return &config.Error{Where: "AWS_CA_BUNDLE", Err: err} }
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w", err))
+	}
+	defer f.Close()
+	const limit = 16 << 20 // a system's bundle is a quarter of a megabyte
+	data, err := io.ReadAll(io.LimitReader(f, limit))
 	if err != nil {
 		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w", err))
 	}

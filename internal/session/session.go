@@ -1,11 +1,12 @@
 // Package session is the one way from a certificate to AWS credentials, which
-// every output takes: open the key, check it offline, and have Roles Anywhere
-// make a session for it.
+// every output takes: the session that is kept, else open the key, check it
+// offline, and have Roles Anywhere make one.
 package session
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.uber.org/zap"
 
+	"github.com/eks-x509/eks-x509/internal/cache"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
@@ -24,21 +26,51 @@ type Options struct {
 	// AskPassword asks the person; it is called only when the key is encrypted
 	// and the configuration has no password. Nil: there is nobody to ask.
 	AskPassword func(ctx context.Context, prompt string) ([]byte, error)
-	// Warn takes one line for the person.
-	Warn      func(string)
+	// Warn takes one line for the person, Notice one that can't wait.
+	Warn, Notice func(string)
+	// Kubectl is the pid of the kubectl that runs us, 0 if none does.
+	Kubectl   int
 	Log       *zap.Logger
 	Now       func() time.Time
 	UserAgent string
 }
 
-// Credentials makes a session. Errors are *keys.Error, *x509creds.Error and
-// *config.Error.
+// Credentials returns the session that is kept, or makes one. Errors are
+// *keys.Error, *x509creds.Error and *config.Error.
+//
+// For a session that is kept, the certificate is read and nothing else: the key
+// is not opened, nobody is asked for a password, the network is not used.
 func Credentials(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
-	key, err := openKey(ctx, c, o)
+	if c.Cache.Off {
+		return create(ctx, c, o)
+	}
+	if c.Cache.Dir == "" {
+		o.Warn("sessions are not kept: no home directory in the environment; --cache-dir names a place")
+		return create(ctx, c, o)
+	}
+	key, err := cacheKey(c)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	client, err := httpClient(c, o.Log)
+	kept := cache.Cache{Dir: c.Cache.Dir, Now: o.Now, Warn: o.Warn, Notice: o.Notice, Asker: o.Kubectl}
+	creds, err := kept.Get(ctx, key, func(ctx context.Context) (aws.Credentials, *cache.Failure, error) {
+		creds, err := create(ctx, c, o)
+		return creds, failure(err, o.Now()), err
+	})
+	o.Log.Debug("session", zap.String("access_key_id", creds.AccessKeyID), zap.String("source", creds.Source), zap.Time("expires", creds.Expires), zap.Error(err))
+	if remembered, ok := errors.AsType[*cache.RememberedError](err); ok {
+		return aws.Credentials{}, recall(remembered)
+	}
+	return creds, err
+}
+
+// create makes a session.
+func create(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
+	client, err := httpClient(c, o.Log) // first, since it asks for nothing
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	key, err := openKey(ctx, c, o)
 	if err != nil {
 		return aws.Credentials{}, err
 	}

@@ -32,6 +32,8 @@ func echoOff(f *os.File) (restore func(), err error) {
 			silent.Lflag &^= unix.ECHO
 			silent.Lflag |= unix.ICANON | unix.ISIG
 			silent.Iflag |= unix.ICRNL
+			// A shell that gets the terminal back on Ctrl-Z turns the echo on, and it would stay on after fg.
+			silent.Cc[unix.VSUSP] = disabled
 			err = unix.IoctlSetTermios(int(fd), setTermios, &silent)
 		}
 	})

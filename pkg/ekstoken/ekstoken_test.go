@@ -197,6 +197,7 @@ func TestInspect(t *testing.T) {
 		{"a VPC endpoint", replace("sts.us-east-1", "vpce-1.sts.us-east-1.vpce"), "invalid host"},
 		{"a user name", replace("https://", "https://a:b@"), "a user name in the URL"},
 		{"a fragment", wrap(good + "#x"), "a fragment in the URL"},
+		{"an empty fragment", wrap(good + "#"), "a fragment in the URL"},
 		{"a path", replace("/?", "/x?"), `invalid path "/x"`},
 		{"no path", replace("/?", "?"), `invalid path ""`},
 		{"a bad query", replace("Version=", "a=%zz&Version="), "malformed query"},

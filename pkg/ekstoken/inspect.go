@@ -54,6 +54,9 @@ func Inspect(token string, now time.Time) Inspection {
 		return i
 	}
 	i.checkURL(u)
+	if strings.Contains(string(raw), "#") {
+		i.problem("a fragment in the URL")
+	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		i.problem("malformed query")
@@ -72,9 +75,6 @@ func (i *Inspection) checkURL(u *url.URL) {
 	}
 	if u.User != nil {
 		i.problem("a user name in the URL")
-	}
-	if u.Fragment != "" || strings.HasSuffix(u.String(), "#") {
-		i.problem("a fragment in the URL")
 	}
 	if u.EscapedPath() != "/" {
 		i.problem("invalid path %q: / is needed", u.EscapedPath())

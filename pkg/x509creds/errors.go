@@ -22,10 +22,11 @@ type Kind int
 
 // The kinds of [Error].
 const (
-	Refused     Kind = iota // AWS answered with an error of its own
-	Unreachable             // no answer from AWS: no connection, no answer in time, a proxy's page, 5xx
-	Malformed               // an answer that holds no usable credentials
-	Unsigned                // the private key did not sign
+	Refused       Kind = iota // AWS answered with an error of its own
+	Unreachable               // no answer from AWS: no connection, no answer in time, a proxy's page, 5xx
+	Malformed                 // an answer that holds no usable credentials
+	Unsigned                  // the private key did not sign
+	Misconfigured             // there is no endpoint for the options
 )
 
 // Error is why Retrieve returned no credentials.
@@ -92,8 +93,8 @@ func (p *Provider) newError(ctx context.Context, err error) *Error {
 		e.Kind, e.Err = Unsigned, unsigned.err
 		return e
 	}
-	if page, ok := errors.AsType[*htmlError](err); ok {
-		e.Err, e.StatusCode = page, page.status
+	if foreign, ok := errors.AsType[*ForeignAnswerError](err); ok {
+		e.Err, e.StatusCode = foreign, foreign.status
 		return e
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
@@ -142,20 +143,40 @@ type signError struct{ err error }
 
 func (e *signError) Error() string { return e.err.Error() }
 
-// htmlError is a page where JSON was due. HTTPStatusCode lets the retryer see a
-// load balancer's 502–504.
-type htmlError struct {
+// ForeignAnswerError is an answer that is not from AWS: a page, a redirect, or a
+// refusal without AWS's form.
+type ForeignAnswerError struct {
 	status int
-	title  string
+	what   string
 }
 
-func (e *htmlError) HTTPStatusCode() int { return e.status }
+// HTTPStatusCode lets the retryer see a load balancer's 502 to 504.
+func (e *ForeignAnswerError) HTTPStatusCode() int { return e.status }
 
-func (e *htmlError) Error() string {
-	if e.title == "" {
-		return "an HTML page instead of an answer from AWS"
+func (e *ForeignAnswerError) Error() string { return e.what }
+
+// foreign says whether an answer is not from AWS, and what it is.
+func foreign(r *http.Response, body []byte) *ForeignAnswerError {
+	text := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	fromAWS := r.Header.Get("X-Amzn-Requestid") != "" || r.Header.Get("X-Amzn-Errortype") != ""
+	what := ""
+	switch {
+	case bytes.HasPrefix(text, []byte("<")):
+		what = "an HTML page instead of an answer from AWS"
+		if title := htmlTitle(text); title != "" {
+			what += fmt.Sprintf(", titled %q", title)
+		}
+	case r.StatusCode/100 == 3:
+		what = "a redirect instead of an answer from AWS"
+		if to, err := r.Location(); err == nil {
+			what += fmt.Sprintf(", to %q", to.Host)
+		}
+	case r.StatusCode >= 400 && !fromAWS && !bytes.HasPrefix(text, []byte("{")):
+		what = "an answer that is not from AWS"
+	default:
+		return nil
 	}
-	return fmt.Sprintf("an HTML page instead of an answer from AWS, titled %q", e.title)
+	return &ForeignAnswerError{status: r.StatusCode, what: what}
 }
 
 // htmlTitle returns the page's title, at most 80 bytes of it.

@@ -35,7 +35,7 @@ func (p *Provider) addMiddleware(stack *middleware.Stack) error {
 		return err
 	}
 	// Nearest to the wire: it sees the answer before the operation's deserializer.
-	if err := stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("RefuseHTML", refuseHTML), middleware.After); err != nil {
+	if err := stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("RefuseForeign", refuseForeign), middleware.After); err != nil {
 		return err
 	}
 	if p.options.UserAgent == "" {
@@ -93,8 +93,9 @@ func queryToBody(ctx context.Context, in middleware.SerializeInput, next middlew
 	return next.HandleSerialize(ctx, in)
 }
 
-// refuseHTML keeps a proxy's or a captive portal's page from being read as JSON.
-func refuseHTML(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+// refuseForeign keeps what a proxy or a captive portal answers from being read as
+// AWS's.
+func refuseForeign(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
 	out middleware.DeserializeOutput, metadata middleware.Metadata, err error,
 ) {
 	out, metadata, err = next.HandleDeserialize(ctx, in)
@@ -108,8 +109,8 @@ func refuseHTML(ctx context.Context, in middleware.DeserializeInput, next middle
 	if err := errors.Join(err, closeErr); err != nil {
 		return out, metadata, err
 	}
-	if trimmed := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))); bytes.HasPrefix(trimmed, []byte("<")) {
-		return out, metadata, &htmlError{status: response.StatusCode, title: htmlTitle(trimmed)}
+	if err := foreign(response.Response, body); err != nil {
+		return out, metadata, err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return out, metadata, nil

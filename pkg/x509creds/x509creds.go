@@ -21,9 +21,11 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -123,8 +125,29 @@ func New(signer crypto.Signer, chain []*x509.Certificate, optFns ...func(*Option
 	return p
 }
 
+// checkEndpoint asks the SDK's rules whether the options have an endpoint.
+func (o Options) checkEndpoint(ctx context.Context) error {
+	if o.Endpoint != "" {
+		return nil
+	}
+	// The client's table ends before this partition, and takes it for aws.
+	if strings.HasPrefix(o.Region, "eusc-") {
+		return fmt.Errorf("no endpoint known for region %q: give one", o.Region)
+	}
+	_, err := rolesanywhere.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, rolesanywhere.EndpointParameters{
+		Region: aws.String(o.Region), UseFIPS: aws.Bool(o.UseFIPS), UseDualStack: aws.Bool(o.UseDualStack),
+	})
+	if err != nil {
+		return fmt.Errorf("finding Roles Anywhere endpoint of region %q (FIPS %t, dual-stack %t): %w", o.Region, o.UseFIPS, o.UseDualStack, err)
+	}
+	return nil
+}
+
 // Retrieve calls CreateSession. Every error is an [*Error].
 func (p *Provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if err := p.options.checkEndpoint(ctx); err != nil {
+		return aws.Credentials{}, &Error{Kind: Misconfigured, Err: err}
+	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 
@@ -168,6 +191,10 @@ func credentials(output *rolesanywhere.CreateSessionOutput, now time.Time) (aws.
 	}
 	if creds.AccessKeyID == "" || creds.SecretAccessKey == "" || creds.SessionToken == "" {
 		return aws.Credentials{}, errors.New("incomplete credentials in the answer")
+	}
+	// They go into shells and headers.
+	if strings.ContainsFunc(creds.AccessKeyID+creds.SecretAccessKey+creds.SessionToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return aws.Credentials{}, errors.New("malformed credentials in the answer")
 	}
 	expires, err := time.Parse(time.RFC3339, aws.ToString(c.Expiration))
 	if err != nil {

@@ -50,7 +50,10 @@ func newProvider(t *testing.T, handler http.HandlerFunc, optFns ...func(*x509cre
 	options := func(o *x509creds.Options) {
 		o.TrustAnchorARN, o.ProfileARN, o.RoleARN = "anchor", "profile", "role/a=b+c"
 		o.Region = "us-east-1"
-		o.HTTPClient = &http.Client{Transport: roundTripper(handler)}
+		o.HTTPClient = &http.Client{
+			Transport:     roundTripper(handler),
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 	}
 	return x509creds.New(key, []*x509.Certificate{cert}, append([]func(*x509creds.Options){options}, optFns...)...)
 }
@@ -183,6 +186,11 @@ func TestErrors(t *testing.T) {
 		{"HTML without a title, with success", answer(201, "<p>"), x509creds.Unreachable, "creating session: an HTML page instead of an answer from AWS (HTTP 201" + id, 1},
 		{"a long title is cut", answer(403, "<title>"+long+"</title>"), x509creds.Unreachable, fmt.Sprintf("creating session: an HTML page instead of an answer from AWS, titled %q (HTTP 403", long[:80]) + id, 1},
 		{"a load balancer's page is tried three times", answer(502, "<html>"), x509creds.Unreachable, "creating session: an HTML page instead of an answer from AWS (HTTP 502" + id, 3},
+		{"a redirect", answer(302, "", "Location", "https://portal.example/login"), x509creds.Unreachable, `creating session: a redirect instead of an answer from AWS, to "portal.example" (HTTP 302` + id, 1},
+		{"a proxy's refusal in words", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403); _, _ = io.WriteString(w, "blocked") },
+			x509creds.Unreachable, "creating session: an answer that is not from AWS (HTTP 403)", 1},
+		{"a key with a line break", answer(201, strings.Replace(fmt.Sprintf(success, expires.Format(time.RFC3339)), "ASIAEXAMPLE", `ASIA\n`, 1)),
+			x509creds.Malformed, "creating session: malformed credentials in the answer (request id 11111111-2222-3333-4444-555555555555)", 1},
 		{"malformed JSON", answer(201, `{"credentialSet":[{"credentials":{"secretAccessKey":"hunter2"`), x509creds.Malformed, "creating session: malformed JSON in the answer (HTTP 201" + id, 1},
 		{"another shape", answer(201, `{"credentialSet":"hunter2"}`), x509creds.Malformed, "creating session: malformed JSON in the answer (HTTP 201" + id, 1},
 		{"an empty credential set", answer(201, `{"credentialSet":[]}`), x509creds.Malformed, "creating session: no credentials in the answer (empty credentialSet) (request id 11111111-2222-3333-4444-555555555555)", 1},
@@ -213,6 +221,21 @@ func TestErrors(t *testing.T) {
 				t.Error("the error holds a secret")
 			}
 		})
+	}
+}
+
+func TestNoEndpoint(t *testing.T) {
+	t.Parallel()
+	for region, want := range map[string]string{
+		"us-iso-east-1":  `creating session: finding Roles Anywhere endpoint of region "us-iso-east-1" (FIPS false, dual-stack true): `,
+		"eusc-de-east-1": `creating session: no endpoint known for region "eusc-de-east-1": give one`,
+	} {
+		p := newProvider(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was made") },
+			func(o *x509creds.Options) { o.Region, o.UseDualStack = region, true })
+		_, err := p.Retrieve(t.Context())
+		if e, ok := errors.AsType[*x509creds.Error](err); !ok || e.Kind != x509creds.Misconfigured || !strings.HasPrefix(e.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 

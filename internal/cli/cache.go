@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/internal/cache"
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/session"
+)
+
+func newCacheCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "cache",
+		Short:   "List and clear the sessions that are kept between calls",
+		Example: "  eks-x509 cache list\n  eks-x509 cache clear --all",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	cmd.AddCommand(newCacheListCmd(a), newCacheClearCmd(a))
+	return cmd
+}
+
+func newCacheListCmd(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the sessions that are kept: who, which role, until when; no secrets",
+		Example: "  eks-x509 cache list --output json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "text" && output != "json" {
+				return misuse("unsupported --output %q (supported: text, json)", output)
+			}
+			dir, err := a.cacheDir(cmd)
+			if err != nil {
+				return err
+			}
+			list, err := cache.List(dir, a.Now())
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return writeJSON(a.Stdout, append([]cache.Kept{}, list...))
+			}
+			return a.writeKept(list)
+		},
+	}
+	addSetting(cmd, "cache-dir")
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	addChoices(cmd, "output", "text", "json")
+	return cmd
+}
+
+func (a *app) writeKept(list []cache.Kept) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var b bytes.Buffer
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ACCESS KEY ID\tROLE\tCERTIFICATE\tUNTIL\tFILE")
+	for _, k := range list {
+		fmt.Fprintf(t, "%s\t%s\t%.16s\t%s (%s)\t%s\n", k.AccessKeyID, k.Key.RoleARN, k.Key.Certificate,
+			k.Expires.Format(time.RFC3339), relative(k.Expires.Sub(a.Now())), k.File)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := a.Stdout.Write(b.Bytes())
+	return err
+}
+
+func newCacheClearCmd(a *app) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "clear",
+		Short: "Remove the session of these settings, or with --all every one",
+		Long: `Remove the session that is kept for these settings, or with --all every one in the
+cache directory. Only files that eks-x509 itself has named are removed. AWS is
+not told: a session that was given out lives until its end.`,
+		Example: "  eks-x509 cache clear --all",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if all {
+				dir, err := a.cacheDir(cmd)
+				if err != nil {
+					return err
+				}
+				n, err := cache.ClearAll(dir)
+				if err != nil {
+					return err
+				}
+				a.notice(fmt.Sprintf("%d removed", n))
+				return nil
+			}
+			c, err := a.config(cmd)
+			if err != nil {
+				return err
+			}
+			removed, err := session.Forget(c)
+			if err != nil {
+				return err
+			}
+			a.notice(map[bool]string{true: "1 removed", false: "0 removed"}[removed])
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "remove every session")
+	addSessionFlags(cmd)
+	return cmd
+}
+
+func (a *app) cacheDir(cmd *cobra.Command) (string, error) {
+	dir := config.CacheDir(given(cmd), a.Getenv)
+	if dir == "" {
+		return "", misuse("no --cache-dir given, and no home directory in the environment")
+	}
+	return dir, nil
+}

@@ -1,0 +1,203 @@
+//go:build unix
+
+package safefile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func mode(t *testing.T, path string) fs.FileMode {
+	t.Helper()
+	info, err := os.Lstat(path)
+	check(t, err)
+	return info.Mode().Perm()
+}
+
+func TestModes(t *testing.T) {
+	t.Parallel()
+	above := filepath.Join(t.TempDir(), "above")
+	dir := filepath.Join(above, "dir")
+	check(t, MkdirPrivate(dir))
+	path := filepath.Join(dir, "file")
+	check(t, Write(path, []byte("x")))
+	check(t, Overwrite(filepath.Join(dir, "torn"), []byte("x")))
+	lock, _, err := TryLock(filepath.Join(dir, "lock"))
+	check(t, err)
+	check(t, lock.Unlock())
+	for path, want := range map[string]fs.FileMode{
+		above: 0o700, dir: 0o700, path: 0o600, filepath.Join(dir, "torn"): 0o600, filepath.Join(dir, "lock"): 0o600,
+	} {
+		if got := mode(t, path); got != want {
+			t.Errorf("%s: mode %#o, want %#o", filepath.Base(path), got, want)
+		}
+	}
+
+	// Looser ones are repaired; what is only stricter stays.
+	for _, loose := range []fs.FileMode{0o604, 0o640, 0o620, 0o601, 0o777} {
+		check(t, os.Chmod(path, loose))
+		if data, err := Read(path, 10); err != nil || string(data) != "x" || mode(t, path) != 0o600 {
+			t.Errorf("file of %#o: %q, %v, now %#o", loose, data, err, mode(t, path))
+		}
+		check(t, os.Chmod(dir, loose|0o100))
+		if err := MkdirPrivate(dir); err != nil || mode(t, dir) != 0o700 {
+			t.Errorf("directory of %#o: %v, now %#o", loose, err, mode(t, dir))
+		}
+	}
+	check(t, os.Chmod(path, 0o400))
+	if _, err := Read(path, 10); err != nil || mode(t, path) != 0o400 {
+		t.Errorf("%v, now %#o", err, mode(t, path))
+	}
+	// The directory above is none of our business.
+	check(t, os.Chmod(above, 0o755))
+	if err := MkdirPrivate(dir); err != nil || mode(t, above) != 0o755 {
+		t.Errorf("%v, now %#o", err, mode(t, above))
+	}
+}
+
+// within fails the test if f hangs.
+func within(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { f(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s: it hangs", what)
+	}
+}
+
+func TestWhatIsNoFileOfOurs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	target := filepath.Join(dir, "target")
+	for _, row := range []struct {
+		name            string
+		make            func(path string) error
+		read, overwrite string // in the error; overwrite: "" where it goes well
+	}{
+		{"a symbolic link", func(p string) error { return os.Symlink(target, p) }, "too many levels of symbolic links", "too many levels of symbolic links"},
+		{"a link to nothing", func(p string) error { return os.Symlink(target+"-not", p) }, "too many levels of symbolic links", "too many levels of symbolic links"},
+		{"a directory", func(p string) error { return os.Mkdir(p, 0o700) }, "not a regular file", "is a directory"},
+		{"a pipe", func(p string) error { return syscall.Mkfifo(p, 0o600) }, "not a regular file", "no such device or address"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			check(t, os.WriteFile(target, []byte("precious"), 0o600))
+			path := filepath.Join(dir, strings.ReplaceAll(row.name, " ", "-"))
+			check(t, row.make(path))
+			within(t, row.name, func() {
+				if data, err := Read(path, 100); err == nil || !strings.Contains(err.Error(), row.read) {
+					t.Errorf("reading: %q, %v", data, err)
+				}
+				if err := Overwrite(path, []byte("x")); err == nil || !strings.Contains(err.Error(), row.overwrite) {
+					t.Errorf("overwriting: %v", err)
+				}
+				// A pipe may be locked like a file; a link is never followed.
+				if lock, free, err := TryLock(path); err == nil && free {
+					check(t, lock.Unlock())
+				} else if err == nil {
+					t.Error("locking: neither free nor an error")
+				}
+				if pid := LockHolder(path); pid != 0 {
+					t.Errorf("holder %d", pid)
+				}
+				if err := Write(path, []byte("new")); row.name != "a directory" {
+					check(t, err)
+					if data, err := Read(path, 100); err != nil || string(data) != "new" {
+						t.Errorf("replaced: %q, %v", data, err)
+					}
+				}
+			})
+			if data, err := os.ReadFile(target); err != nil || string(data) != "precious" {
+				t.Errorf("the link was followed: %q, %v", data, err)
+			}
+			if _, err := os.Lstat(target + "-not"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the link was followed: %v", err)
+			}
+		})
+	}
+}
+
+func TestDirectoryThatIsALink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	check(t, os.Mkdir(filepath.Join(dir, "real"), 0o755))
+	link := filepath.Join(dir, "link")
+	check(t, os.Symlink("real", link))
+	err := MkdirPrivate(link)
+	if want := "open " + link + ": not a directory (a symbolic link is not followed)"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if got := mode(t, filepath.Join(dir, "real")); got != 0o755 {
+		t.Errorf("the link was followed: %#o", got)
+	}
+	dangling := filepath.Join(dir, "dangling")
+	check(t, os.Symlink("nothing", dangling))
+	if err := MkdirPrivate(dangling); err == nil {
+		t.Error("a link to nothing is taken")
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "nothing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the link was followed: %v", err)
+	}
+}
+
+func TestAnotherOwner(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	dir := filepath.Join(t.TempDir(), "dir")
+	check(t, MkdirPrivate(dir))
+	path := filepath.Join(dir, "file")
+	check(t, Write(path, []byte("x")))
+	check(t, os.Chmod(path, 0o666))
+	check(t, os.Chmod(dir, 0o777))
+	check(t, os.Chown(path, 1, 1))
+	check(t, os.Chown(dir, 1, 1))
+	const want = ": owned by user 1, not by us (0)"
+	if data, err := Read(path, 10); err == nil || err.Error() != "read "+path+want {
+		t.Errorf("%q, %v", data, err)
+	}
+	if err := MkdirPrivate(dir); err == nil || err.Error() != "open "+dir+want {
+		t.Error(err)
+	}
+	if mode(t, path) != 0o666 || mode(t, dir) != 0o777 {
+		t.Errorf("what is not ours was changed: %#o %#o", mode(t, path), mode(t, dir))
+	}
+}
+
+// A disk that is full in the midst of writing.
+func TestWriteBeyondALimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	check(t, Write(path, []byte("old")))
+	if out, err := child("full", path).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if data, err := Read(path, 10); err != nil || string(data) != "old" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if got := names(t, dir); got != "file" {
+		t.Errorf("left in the directory: %s", got)
+	}
+}
+
+// childFull writes with a limit on the size of files, and expects to fail.
+func childFull(path string) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1000, Max: 1000}); err != nil {
+		return err
+	}
+	if err := Write(path, make([]byte, 10_000)); !errors.Is(err, syscall.EFBIG) {
+		return errors.Join(errors.New("not too large"), err)
+	}
+	return nil
+}
