@@ -130,7 +130,7 @@ func transportCause(err error) error {
 		}
 	}
 	for {
-		switch err.(type) {
+		switch err.(type) { //nolint:errorlint // one layer at a time
 		case *smithy.OperationError, *retry.MaxAttemptsError, *awshttp.ResponseError, *smithyhttp.ResponseError, *smithyhttp.RequestSendError, *smithy.CanceledError:
 			err = errors.Unwrap(err)
 		default:
