@@ -63,6 +63,7 @@ func newCacheListCmd(a *app) *cobra.Command {
 
 func (a *app) writeKept(list []cache.Kept) error {
 	if len(list) == 0 {
+		a.notice("no session is kept")
 		return nil
 	}
 	var b bytes.Buffer

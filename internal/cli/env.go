@@ -31,14 +31,16 @@ func newEnvCmd(a *app) *cobra.Command {
   cmd                        for /f "delims=" %i in ('eks-x509 env --shell cmd') do @%i
 
 Without --shell the environment decides which; in scripts, name it. dotenv and
-json are for programs. --unset also takes back AWS_REGION. On failure nothing is printed on stdout, so
-that the shell is left with what it had.`,
+json are for programs. --unset takes back AWS_REGION and AWS_DEFAULT_REGION, too;
+for nushell it is hide-env -i ...(eks-x509 env --unset --shell nushell | from json).
+
+On failure nothing is printed on stdout, so that the shell is left with what it had.`,
 		Example: `  eval "$(eks-x509 env)" && aws sts get-caller-identity
   eval "$(eks-x509 env --unset)"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEnv(cmd.Context(), a, cmd, flags) },
 	}
-	cmd.Flags().StringVar(&flags.shell, "shell", "", "`SHELL`: sh, bash, zsh, fish, powershell, cmd, nushell, dotenv or json; default: found from the environment")
+	cmd.Flags().StringVar(&flags.shell, "shell", "", "`SHELL` to write for: sh, bash, zsh, fish, powershell, cmd, nushell, dotenv or json; default: found from the environment")
 	addChoices(cmd, "shell", "sh", "bash", "zsh", "fish", "powershell", "cmd", "nushell", "dotenv", "json")
 	cmd.Flags().BoolVar(&flags.unset, "unset", false, "take the variables back")
 	addSessionFlags(cmd)

@@ -20,7 +20,6 @@ import (
 const signingStep = 5 * time.Minute
 
 type tokenFlags struct {
-	name, id  string
 	fresh     bool
 	tokenOnly bool
 }
@@ -41,8 +40,8 @@ together give the same token while the session lasts.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), a, cmd, flags) },
 	}
-	cmd.Flags().StringVar(&flags.name, "cluster-name", "", "`NAME` of the cluster ($"+config.ClusterVariable+")")
-	cmd.Flags().StringVarP(&flags.id, "cluster-id", "i", "", "the same; for a local cluster on Outposts, its `ID`")
+	cmd.Flags().String("cluster-name", "", "`NAME` of the cluster ($"+config.ClusterVariable+")")
+	cmd.Flags().StringP("cluster-id", "i", "", "the same; for a local cluster on Outposts, its `ID`")
 	cmd.Flags().BoolVar(&flags.fresh, "fresh", false, "sign with the present second, not a 5-minute step")
 	cmd.Flags().BoolVar(&flags.tokenOnly, "token-only", false, "print the bare token, not an ExecCredential")
 	addSessionFlags(cmd)
@@ -56,7 +55,7 @@ func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags)
 	if err != nil {
 		return &config.Error{Where: config.ExecInfoVariable, Err: err}
 	}
-	cluster, err := flags.cluster(a.Getenv)
+	cluster, err := clusterName(given(cmd), a.Getenv)
 	if err != nil {
 		return err
 	}
@@ -89,18 +88,18 @@ func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags)
 	return format.ExecCredential(a.Stdout, apiVersion, token.Value, token.Expires)
 }
 
-func (f tokenFlags) cluster(getenv func(string) string) (string, error) {
-	name := f.name
+func clusterName(given map[string]string, getenv func(string) string) (string, error) {
+	name, named := given["cluster-name"]
+	id, identified := given["cluster-id"]
 	switch {
-	case f.name != "" && f.id != "" && f.name != f.id:
+	case named && identified && name != id:
 		return "", misuse("--cluster-name and --cluster-id name different clusters")
-	case f.id != "":
-		name = f.id
-	case f.name == "":
-		name = getenv(config.ClusterVariable)
-	}
-	if name == "" {
-		return "", misuse("no --cluster-name given (nor %s in the environment)", config.ClusterVariable)
+	case identified:
+		name = id
+	case !named:
+		if name = getenv(config.ClusterVariable); name == "" {
+			return "", misuse("no --cluster-name given (nor %s in the environment)", config.ClusterVariable)
+		}
 	}
 	if err := ekstoken.CheckClusterName(name); err != nil {
 		return "", &usageError{err}
