@@ -42,14 +42,14 @@ type app struct {
 	Env
 	log      *zap.Logger
 	warnings []string
-	stdout   *output
+	stdout   *checkedWriter
 	// patient: what runs ends by itself when it is interrupted (a child, a server).
 	patient atomic.Bool
 }
 
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, env Env) int {
-	a := &app{Env: env, log: zap.NewNop(), stdout: &output{w: env.Stdout}}
+	a := &app{Env: env, log: zap.NewNop(), stdout: &checkedWriter{w: env.Stdout}}
 	a.Stdout = a.stdout
 	root := newRootCmd(a)
 	root.SetArgs(env.Args)

@@ -36,13 +36,13 @@ const (
 	exitUnreachable = 5 // AWS not reachable, or what answered was not AWS
 )
 
-// output remembers that a write failed, which cobra's help does not.
-type output struct {
+// checkedWriter remembers that a write failed, which cobra's help does not.
+type checkedWriter struct {
 	w   io.Writer
 	err error
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *checkedWriter) Write(p []byte) (int, error) {
 	n, err := o.w.Write(p)
 	if err != nil && o.err == nil {
 		o.err = err
