@@ -2,6 +2,7 @@
 # make test   the tests
 # make lint   the linters (built on first use, some minutes)
 # make peers  the same against AWS's helper and aws-iam-authenticator
+# make bench  times, beside the programs that do the same
 # make fuzz   each fuzz target for a while
 # make build  bin/eks-x509, static
 
@@ -11,7 +12,7 @@ export CGO_ENABLED ?= 1
 RACE := $(if $(shell command -v gcc || command -v cc || command -v clang),-race)
 FUZZTIME ?= 20s
 
-.PHONY: build demo test peers lint fuzz clean
+.PHONY: build demo test peers bench lint fuzz clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/eks-x509 ./cmd/eks-x509
@@ -27,6 +28,9 @@ test:
 
 peers:
 	cd test/peers && go test ./...
+
+bench:
+	cd test/bench && go run .
 
 lint:
 	go tool -modfile=tools/go.mod golangci-lint run ./...

@@ -174,15 +174,17 @@ func (c *Cache) lock(ctx context.Context, path string) (unlock func(), alone boo
 	lockPath := path + ".lock"
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
-	notice := time.AfterFunc(noticeAfter, func() {
+	soon, cancelSoon := context.WithTimeout(ctx, noticeAfter)
+	defer cancelSoon()
+	l, err := safefile.WaitLock(soon, lockPath)
+	if errors.Is(err, context.DeadlineExceeded) {
 		holder := "another process"
 		if pid := safefile.LockHolder(lockPath); pid != 0 {
 			holder = fmt.Sprintf("process %d", pid)
 		}
 		c.Notice(fmt.Sprintf("waiting for %s, which is making this session", holder))
-	})
-	defer notice.Stop()
-	l, err := safefile.WaitLock(ctx, lockPath)
+		l, err = safefile.WaitLock(ctx, lockPath)
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		c.Warn(fmt.Sprintf("the process that is making this session has not done so in %s; this one is not kept", lockTimeout))

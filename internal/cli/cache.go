@@ -116,7 +116,7 @@ not told: a session that was given out lives until its end.`,
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "remove every session")
-	addSessionFlags(cmd)
+	addSessionFlags(a, cmd)
 	return cmd
 }
 

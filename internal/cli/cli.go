@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -116,8 +117,13 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 	return root
 }
 
-// addSessionFlags gives a command the flags that every session shares.
-func addSessionFlags(cmd *cobra.Command) {
+// addSessionFlags gives a command the flags that every session shares, unless
+// the command line is another command's: five commands have them, and making a
+// hundred flags is a twentieth of a warm start.
+func addSessionFlags(a *app, cmd *cobra.Command) {
+	if len(a.Args) > 0 && !slices.Contains(a.Args, cmd.Name()) {
+		return
+	}
 	for _, s := range config.Settings() {
 		if s.Name != "" {
 			addFlag(cmd, s)
@@ -189,7 +195,7 @@ func (a *app) config(cmd *cobra.Command) (config.Config, error) {
 
 // sessionOptions are the same for every command.
 func (a *app) sessionOptions() session.Options {
-	o := session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Notice: a.notice, Log: a.log, Now: a.Now, UserAgent: userAgent()}
+	o := session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Notice: a.notice, Log: a.log, Now: a.Now, UserAgent: userAgent}
 	if a.underKubectl() {
 		o.Kubectl = a.Parent
 	}

@@ -30,7 +30,7 @@ aws_signing_helper credential-process.`,
 			return runCredentialProcess(cmd.Context(), a, c)
 		},
 	}
-	addSessionFlags(cmd)
+	addSessionFlags(a, cmd)
 	return cmd
 }
 

@@ -43,7 +43,7 @@ On failure nothing is printed on stdout, so that the shell is left with what it 
 	cmd.Flags().StringVar(&flags.shell, "shell", "", "`SHELL` to write for: sh, bash, zsh, fish, powershell, cmd, nushell, dotenv or json; default: found from the environment")
 	addChoices(cmd, "shell", "sh", "bash", "zsh", "fish", "powershell", "cmd", "nushell", "dotenv", "json")
 	cmd.Flags().BoolVar(&flags.unset, "unset", false, "take the variables back")
-	addSessionFlags(cmd)
+	addSessionFlags(a, cmd)
 	return cmd
 }
 

@@ -44,7 +44,7 @@ together give the same token while the session lasts.`,
 	cmd.Flags().StringP("cluster-id", "i", "", "the same; for a local cluster on Outposts, its `ID`")
 	cmd.Flags().BoolVar(&flags.fresh, "fresh", false, "sign with the present second, not a 5-minute step")
 	cmd.Flags().BoolVar(&flags.tokenOnly, "token-only", false, "print the bare token, not an ExecCredential")
-	addSessionFlags(cmd)
+	addSessionFlags(a, cmd)
 	cmd.AddCommand(newTokenInspectCmd(a))
 	return cmd
 }

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf16"
 )
 
@@ -143,7 +144,12 @@ func (o *opener) parse(doing, file string, data []byte) (*contents, error) {
 	return c, nil
 }
 
-var beginLine = regexp.MustCompile(`(?m)^[ \t]*-----BEGIN ([^\r\n]*?)-----`)
+// Compiled on first use: every start of the program would pay for it.
+var beginLine = lazy(`(?m)^[ \t]*-----BEGIN ([^\r\n]*?)-----`)
+
+func lazy(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 func splitPEM(data []byte) ([]block, error) {
 	text := decodeText(data)
@@ -160,7 +166,7 @@ func splitPEM(data []byte) ([]block, error) {
 		})
 	}
 	// pem.Decode passes over a broken block as if it were a comment, and then the wrong certificate may be found.
-	for i, m := range beginLine.FindAllSubmatch(text, -1) {
+	for i, m := range beginLine().FindAllSubmatch(text, -1) {
 		if label := string(m[1]); i >= len(blocks) || blocks[i].label != label {
 			return nil, fmt.Errorf("malformed PEM block %q (number %d in the file)", label, i+1)
 		}

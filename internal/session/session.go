@@ -32,7 +32,7 @@ type Options struct {
 	Kubectl   int
 	Log       *zap.Logger
 	Now       func() time.Time
-	UserAgent string
+	UserAgent func() string
 }
 
 // Credentials returns the session that is kept, or makes one. Errors are
@@ -78,7 +78,7 @@ func create(ctx context.Context, c config.Config, o Options) (aws.Credentials, e
 		p.TrustAnchorARN, p.ProfileARN, p.RoleARN = c.TrustAnchorARN, c.ProfileARN, c.RoleARN
 		p.Region, p.Endpoint, p.UseFIPS, p.UseDualStack = c.SessionRegion, c.Endpoint, c.UseFIPS, c.UseDualStack
 		p.Duration, p.RoleSessionName = c.SessionDuration, c.RoleSessionName
-		p.HTTPClient, p.UserAgent, p.Now = client, o.UserAgent, o.Now
+		p.HTTPClient, p.UserAgent, p.Now = client, o.UserAgent(), o.Now
 	})
 	return provider.Retrieve(ctx)
 }

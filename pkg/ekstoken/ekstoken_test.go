@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -115,6 +116,40 @@ func TestHost(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Ours are the SDK's endpoint rules, but for the dual-stack hosts that a cluster
+// refuses.
+func TestHostAgreesWithTheSDK(t *testing.T) {
+	t.Parallel()
+	resolver := sts.NewDefaultEndpointResolverV2()
+	compared := 0
+	for _, region := range []string{
+		"af-south-1", "ap-east-1", "ap-northeast-3", "ap-southeast-7", "ca-central-1", "ca-west-1", "cn-north-1", "cn-northwest-1", "eu-central-2",
+		"eu-isoe-west-1", "eu-south-2", "eusc-de-east-1", "il-central-1", "me-central-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2",
+		"us-gov-east-1", "us-gov-west-1", "us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "us-isof-east-1", "us-isof-south-1",
+		"us-west-1", "us-west-2", "xx-nowhere-9",
+	} {
+		for _, fips := range []bool{false, true} {
+			for _, dualStack := range []bool{false, true} {
+				got, err := Host(region, fips, dualStack)
+				if isolated := strings.Contains(region, "-iso"); isolated && dualStack {
+					if err == nil {
+						t.Errorf("%s: dual-stack host %q", region, got)
+					}
+					continue
+				}
+				want, sdkErr := resolver.ResolveEndpoint(t.Context(), sts.EndpointParameters{Region: &region, UseFIPS: &fips, UseDualStack: &dualStack})
+				if err != nil || sdkErr != nil || got != want.URI.Host {
+					t.Errorf("%s FIPS %t dual-stack %t: %q (%v), the SDK %q (%v)", region, fips, dualStack, got, err, want.URI.Host, sdkErr)
+				}
+				compared++
+			}
+		}
+	}
+	if compared < 90 {
+		t.Errorf("only %d compared", compared)
 	}
 }
 
