@@ -55,7 +55,9 @@ func newCacheListCmd(a *app) *cobra.Command {
 			return a.writeKept(list)
 		},
 	}
-	addSetting(cmd, "cache-dir")
+	for _, name := range []string{"cache-dir", "profile", "config"} {
+		addSetting(cmd, name)
+	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	addChoices(cmd, "output", "text", "json")
 	return cmd
@@ -121,7 +123,10 @@ not told: a session that was given out lives until its end.`,
 }
 
 func (a *app) cacheDir(cmd *cobra.Command) (string, error) {
-	dir := config.CacheDir(given(cmd), a.Getenv)
+	dir, err := config.CacheDir(given(cmd), a.Getenv)
+	if err != nil {
+		return "", err
+	}
 	if dir == "" {
 		return "", misuse("no --cache-dir given, and no home directory in the environment")
 	}

@@ -28,13 +28,14 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	Environ        func() []string
 	Now            func() time.Time
 	Parent         int // pid of the process that runs us
 }
 
 // OS is the real one.
 func OS() Env {
-	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now, Parent: os.Getppid()}
+	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Parent: os.Getppid()}
 }
 
 // app is what the commands share: the world, and what they have to say about
@@ -113,7 +114,7 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newCacheCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
+	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newExecCmd(a), newConfigCmd(a), newCacheCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
 	return root
 }
 
@@ -125,7 +126,7 @@ func addSessionFlags(a *app, cmd *cobra.Command) {
 		return
 	}
 	for _, s := range config.Settings() {
-		if s.Name != "" {
+		if s.Name != "" && s.Name != "cluster-name" {
 			addFlag(cmd, s)
 		}
 	}

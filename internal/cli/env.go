@@ -6,8 +6,10 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
+	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/format"
 	"github.com/eks-x509/eks-x509/internal/session"
 )
@@ -75,10 +77,15 @@ func runEnv(ctx context.Context, a *app, cmd *cobra.Command, flags envFlags) err
 	if err != nil {
 		return err
 	}
-	values := []string{creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken, creds.Expires.UTC().Format(time.RFC3339), c.Region, c.Region}
+	values := credentialValues(creds, c)
 	vars := make([]format.Var, len(values))
 	for i, name := range variables() {
 		vars[i] = format.Var{Name: name, Value: values[i]}
 	}
 	return format.Export(a.Stdout, shell, vars)
+}
+
+// credentialValues are the values of variables, in order.
+func credentialValues(creds aws.Credentials, c config.Config) []string {
+	return []string{creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken, creds.Expires.UTC().Format(time.RFC3339), c.Region, c.Region}
 }

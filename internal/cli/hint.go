@@ -29,6 +29,12 @@ func hints(err error, command string) []string {
 	if e, ok := errors.AsType[*config.Error](err); ok {
 		return configHints(e, command)
 	}
+	if _, ok := errors.AsType[*nestedError](err); ok {
+		return []string{"exit that command first, or say --nested"}
+	}
+	if e, ok := errors.AsType[*profileExistsError](err); ok {
+		return []string{"eks-x509 config set --profile " + e.profile + " KEY VALUE changes it; --profile NAME makes another"}
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return []string{command + " --help shows what is taken"}
 	}
@@ -49,7 +55,7 @@ func configHints(e *config.Error, command string) []string {
 	case e.Where == "AWS_CA_BUNDLE":
 		return []string{"AWS_CA_BUNDLE takes the place of the system's roots; unset it unless a proxy or the sandbox needs it"}
 	case e.Missing:
-		return []string{"to try without an AWS account: eks-x509 sandbox --for eks-x509 token --cluster-name sandbox"}
+		return []string{"eks-x509 config init asks for what is needed and writes it down", "to try without an AWS account: eks-x509 sandbox --for eks-x509 token --cluster-name sandbox"}
 	case strings.HasPrefix(e.Where, "--"):
 		return []string{command + " --help shows what is taken"}
 	default:

@@ -139,9 +139,14 @@ func (a *app) serveFor(ctx context.Context, s *sandbox.Sandbox, ln net.Listener,
 // or AWS's: a variable of the user's must not lead it to the real one. Its exit
 // status becomes ours.
 func (a *app) runChild(command, environ []string) error {
+	return a.runWith(command, append(slices.DeleteFunc(a.Environ(), leadsElsewhere), environ...))
+}
+
+// runWith runs a command in an environment and passes signals to it.
+func (a *app) runWith(command, environ []string) error {
 	child := exec.Command(command[0], command[1:]...)
 	child.Stdin, child.Stdout, child.Stderr = a.Stdin, a.stdout.w, a.Stderr
-	child.Env = append(slices.DeleteFunc(os.Environ(), leadsElsewhere), environ...)
+	child.Env = environ
 
 	// The terminal sends Ctrl-C to the child itself; what is sent to us alone goes on to it.
 	signals := make(chan os.Signal, 1)

@@ -40,7 +40,7 @@ together give the same token while the session lasts.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), a, cmd, flags) },
 	}
-	cmd.Flags().String("cluster-name", "", "`NAME` of the cluster ($"+config.ClusterVariable+")")
+	addSetting(cmd, "cluster-name")
 	cmd.Flags().StringP("cluster-id", "i", "", "the same; for a local cluster on Outposts, its `ID`")
 	cmd.Flags().BoolVar(&flags.fresh, "fresh", false, "sign with the present second, not a 5-minute step")
 	cmd.Flags().BoolVar(&flags.tokenOnly, "token-only", false, "print the bare token, not an ExecCredential")
@@ -55,11 +55,11 @@ func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags)
 	if err != nil {
 		return &config.Error{Where: config.ExecInfoVariable, Err: err}
 	}
-	cluster, err := clusterName(given(cmd), a.Getenv)
+	c, err := a.config(cmd)
 	if err != nil {
 		return err
 	}
-	c, err := a.config(cmd)
+	cluster, err := clusterName(given(cmd), c)
 	if err != nil {
 		return err
 	}
@@ -88,18 +88,18 @@ func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags)
 	return format.ExecCredential(a.Stdout, apiVersion, token.Value, token.Expires)
 }
 
-func clusterName(given map[string]string, getenv func(string) string) (string, error) {
-	name, named := given["cluster-name"]
+// clusterName is the cluster that a command needs.
+func clusterName(given map[string]string, c config.Config) (string, error) {
+	name := c.ClusterName
 	id, identified := given["cluster-id"]
+	_, named := given["cluster-name"]
 	switch {
 	case named && identified && name != id:
 		return "", misuse("--cluster-name and --cluster-id name different clusters")
 	case identified:
 		name = id
-	case !named:
-		if name = getenv(config.ClusterVariable); name == "" {
-			return "", misuse("no --cluster-name given (nor %s in the environment)", config.ClusterVariable)
-		}
+	case !named && name == "":
+		return "", misuse("no --cluster-name given (nor EKS_X509_CLUSTER_NAME in the environment, nor cluster-name in the configuration)")
 	}
 	if err := ekstoken.CheckClusterName(name); err != nil {
 		return "", &usageError{err}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"strings"
 	"unicode"
 
@@ -34,6 +35,10 @@ const (
 	exitKey         = 3 // key or certificate unusable
 	exitRefused     = 4 // AWS refused
 	exitUnreachable = 5 // AWS not reachable, or what answered was not AWS
+
+	// As a shell has them, for exec and sandbox --for.
+	exitNotRun   = 126
+	exitNotFound = 127
 )
 
 // checkedWriter remembers that a write failed, which cobra's help does not.
@@ -81,6 +86,12 @@ func noArgs(_ *cobra.Command, args []string) error {
 func exitCode(err error) int {
 	if status, ok := errors.AsType[exitStatus](err); ok {
 		return int(status)
+	}
+	if e, ok := errors.AsType[*notFoundError](err); ok {
+		if errors.Is(e, exec.ErrNotFound) {
+			return exitNotFound
+		}
+		return exitNotRun
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitMisuse
@@ -147,17 +158,21 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 // say writes one line. Text from outside must not make two of it, nor steer
 // the terminal.
 func (a *app) say(kind, text string) {
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
+	text = printable(text)
 	const longest = 2000
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + " …"
 	}
 	fmt.Fprintf(a.Stderr, "eks-x509: %s: %s\n", kind, text)
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // newLogger writes lines for a person: time, level, message, fields as JSON.

@@ -52,7 +52,8 @@ func (s source) arns(c *Config) error {
 }
 
 func (s source) arn(name, service, kind string, resource func(string) bool) (arn.ARN, error) {
-	value, where := strings.TrimSpace(s.value(name)), s.where(name)
+	value, where := s.lookup(name)
+	value = strings.TrimSpace(value)
 	if value == "" {
 		return arn.ARN{}, s.missing(name)
 	}
@@ -76,12 +77,7 @@ func (s source) arn(name, service, kind string, resource func(string) bool) (arn
 // regions loads Region and the endpoint variants. A region may be written with
 // "fips", as older SDKs did; that must not reach the signature's scope.
 func (s source) regions(c *Config) error {
-	value, where := s.value("region"), s.where("region")
-	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
-		if value == "" {
-			value, where = s.getenv(name), name
-		}
-	}
+	value, where := s.lookup("region")
 	if value == "" {
 		value = c.SessionRegion
 	}
@@ -101,16 +97,10 @@ func (s source) regions(c *Config) error {
 }
 
 func (s source) endpoint(c *Config) error {
-	value, where := s.value("endpoint"), s.where("endpoint")
-	ignore, err := s.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-	if err != nil {
+	if _, err := s.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"); err != nil {
 		return err
 	}
-	for _, name := range []string{"AWS_ENDPOINT_URL_ROLESANYWHERE", "AWS_ENDPOINT_URL"} {
-		if value == "" && !ignore {
-			value, where = s.getenv(name), name
-		}
-	}
+	value, where := s.lookup("endpoint")
 	if value == "" {
 		return nil
 	}
@@ -137,7 +127,7 @@ func isLoopback(host string) bool {
 }
 
 func (s source) duration(c *Config) error {
-	value, where := s.value("session-duration"), s.where("session-duration")
+	value, where := s.lookup("session-duration")
 	if value == "" {
 		return nil
 	}
@@ -165,6 +155,9 @@ func (s source) password(c *Config) error {
 		c.Password = Password{Inline: s.getenv("EKS_X509_KEY_PASSWORD"), File: s.getenv("EKS_X509_KEY_PASSWORD_FILE")}
 		if c.Password.Inline == "" {
 			c.Password.Inline = s.getenv("EKS_X509_PKCS8_PASSWORD")
+		}
+		if c.Password.Inline == "" {
+			c.Password.File = s.value("key-password-file")
 		}
 	}
 	return nil

@@ -5,13 +5,19 @@ import (
 	"runtime"
 )
 
-// CacheDir is where sessions are kept: --cache-dir or its variable, else our
-// folder in the platform's cache directory (XDG Base Directory Specification on
-// Linux). Empty if nothing says where that is.
-func CacheDir(flags map[string]string, getenv func(string) string) string {
-	if dir := (source{flags, getenv}).value("cache-dir"); dir != "" {
+// CacheDir is where sessions are kept: --cache-dir, its variable or the
+// configuration files, else our folder in the platform's cache directory (XDG
+// Base Directory Specification on Linux). Empty if nothing says where that is.
+func CacheDir(flags map[string]string, getenv func(string) string) (string, error) {
+	s, err := source{flags: flags, getenv: getenv}.withFiles()
+	return s.cacheDir(), err
+}
+
+func (s source) cacheDir() string {
+	if dir := s.value("cache-dir"); dir != "" {
 		return dir
 	}
+	getenv := s.getenv
 	home := getenv("HOME")
 	var base string
 	switch {

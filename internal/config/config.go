@@ -1,11 +1,12 @@
-// Package config makes one Config of flags and environment, flags first. It
-// alone reads the environment, through the function it is given, and it checks
-// everything that can be checked without opening a file: ARNs, durations,
-// names, addresses.
+// Package config makes one Config of flags, environment and configuration files:
+// flags over environment over the chosen profile over the default. It alone
+// reads the environment, through the function it is given, and it checks
+// everything that can be checked without opening a key: ARNs, durations, names,
+// addresses.
 //
-// Each setting stands once, in Settings, with the name of its flag (those of
-// AWS's aws_signing_helper) and of its variable. The variables of the AWS SDKs
-// are read as the SDKs read them; no AWS configuration file ever is.
+// Each setting stands once, in Settings, with the name of its flag and of its
+// variable. The variables of the AWS SDKs are read as the SDKs read them; no AWS
+// configuration file ever is.
 package config
 
 import (
@@ -17,6 +18,7 @@ import (
 
 // Config is all that a session needs to know. It is plain data.
 type Config struct {
+	Profile                                string // that was chosen; empty: none
 	Certificate, PrivateKey, Intermediates string // file paths
 	TrustAnchorARN, ProfileARN, RoleARN    string
 
@@ -29,6 +31,7 @@ type Config struct {
 	Endpoint        string        // base URL for CreateSession; empty: the region's own
 	SessionDuration time.Duration // 0: left to the profile
 	RoleSessionName string        // empty: left to AWS
+	ClusterName     string        // for the commands that need one; empty: none was named
 
 	UseFIPS, UseDualStack bool
 
@@ -82,18 +85,22 @@ func invalid(where, format string, args ...any) *Error {
 }
 
 // Load merges flags (those given, by name, without dashes) over the environment
-// and checks the result. Every error is an *Error.
+// and the configuration files, and checks the result. Every error is an *Error.
 func Load(flags map[string]string, getenv func(string) string) (Config, error) {
-	s := source{flags: flags, getenv: getenv}
+	s, err := source{flags: flags, getenv: getenv}.withFiles()
+	if err != nil {
+		return Config{}, err
+	}
 	c := Config{
+		Profile:         s.profile,
+		ClusterName:     s.value("cluster-name"),
 		Certificate:     s.value("certificate"),
 		PrivateKey:      s.value("private-key"),
 		Intermediates:   s.value("intermediates"),
 		RoleSessionName: s.value("role-session-name"),
 		TLS:             TLS{CABundle: getenv("AWS_CA_BUNDLE")},
-		Cache:           Cache{Dir: CacheDir(flags, getenv)},
+		Cache:           Cache{Dir: s.cacheDir()},
 	}
-	var err error
 	if c.Proxy, err = proxy(getenv); err != nil {
 		return Config{}, err
 	}

@@ -199,12 +199,12 @@ func TestCacheDir(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			if got := CacheDir(nil, row.env); got != row.want {
+			if got, err := CacheDir(nil, row.env); err != nil || got != row.want {
 				t.Errorf("got %q, want %q", got, row.want)
 			}
 		})
 	}
-	if got := CacheDir(map[string]string{"cache-dir": "/flag"}, env("EKS_X509_CACHE_DIR", "/own")); got != "/flag" {
+	if got, err := CacheDir(map[string]string{"cache-dir": "/flag"}, env("EKS_X509_CACHE_DIR", "/own")); err != nil || got != "/flag" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -19,10 +19,13 @@ type Setting struct {
 	Usage string
 }
 
-// Settings are those that every command with a session shares, in the order of
-// the help. The flags are those of AWS's aws_signing_helper, but for the last.
+// Settings are all of them, in the order of the help. Every command with a session
+// has them as flags, but for cluster-name, which only some need. The names are
+// those of AWS's aws_signing_helper where it has such a flag.
 func Settings() []Setting {
 	return []Setting{
+		{"profile", "EKS_X509_PROFILE", false, "NAME", "profile in the configuration file"},
+		{"config", "EKS_X509_CONFIG", false, "FILE", "configuration file; default: eks-x509/config.yaml in the user's configuration directory"},
 		{"certificate", "EKS_X509_CERTIFICATE", false, "FILE", "certificate, alone or with its chain and key (PEM, DER or PKCS#12)"},
 		{"private-key", "EKS_X509_PRIVATE_KEY", false, "FILE", "private key (PEM, DER or PKCS#12); default: in the certificate's file"},
 		{"intermediates", "EKS_X509_INTERMEDIATES", false, "FILE", "more certificates between yours and the trust anchor"},
@@ -36,6 +39,7 @@ func Settings() []Setting {
 		{"key-password-file", "EKS_X509_KEY_PASSWORD_FILE", false, "FILE", "file whose first line is the private key's password"},
 		{"", "EKS_X509_KEY_PASSWORD", false, "", "the private key's password"},
 		{"pkcs8-password", "EKS_X509_PKCS8_PASSWORD", false, "PASSWORD", "the private key's password; unsafe as a flag, since every user of the machine can read it"},
+		{"cluster-name", "EKS_X509_CLUSTER_NAME", false, "NAME", "name of the cluster"},
 		{"cache-dir", "EKS_X509_CACHE_DIR", false, "DIR", "where sessions are kept between calls; default: eks-x509 in the user's cache directory"},
 		{"no-cache", "EKS_X509_NO_CACHE", true, "", "make a new session and keep none"},
 		{"no-verify-ssl", "EKS_X509_NO_VERIFY_SSL", true, "", "do not verify the server's certificate; unsafe"},
@@ -44,32 +48,88 @@ func Settings() []Setting {
 	}
 }
 
-// source looks settings up: a flag that was given, else its variable.
-type source struct {
-	flags  map[string]string
-	getenv func(string) string
+// FileSettings are those that may stand in a configuration file, under the
+// flag's name. A password may not, nor what is for one call.
+func FileSettings() []Setting {
+	var found []Setting
+	for _, s := range Settings() {
+		switch s.Name {
+		case "", "pkcs8-password", "no-verify-ssl", "with-proxy", "debug", "profile", "config":
+		default:
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
-func (s source) value(name string) string {
+// IsPath says whether the value is a path.
+func (s Setting) IsPath() bool { return s.Value == "FILE" || s.Value == "DIR" }
+
+// source looks settings up: a flag that was given, else its variable, else the
+// configuration files.
+type source struct {
+	flags   map[string]string
+	getenv  func(string) string
+	layers  []section // of configuration files, the one that wins first
+	files   []string  // that were read
+	profile string
+}
+
+// variables are where the environment may have a setting: our own, then those of
+// the SDKs for the same thing.
+func (s source) variables(name string) []string {
+	switch name {
+	case "region":
+		return []string{envName(name), "AWS_REGION", "AWS_DEFAULT_REGION"}
+	case "endpoint":
+		if ignore, err := s.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"); err == nil && !ignore {
+			return []string{envName(name), "AWS_ENDPOINT_URL_ROLESANYWHERE", "AWS_ENDPOINT_URL"}
+		}
+	}
+	return []string{envName(name)}
+}
+
+// lookup gives a setting's value, and what it came from as the person wrote it.
+func (s source) lookup(name string) (value, where string) {
+	if v, ok := s.flags[name]; ok {
+		return v, "--" + name
+	}
+	for _, variable := range s.variables(name) {
+		if v := s.getenv(variable); v != "" {
+			return v, variable
+		}
+	}
+	for _, layer := range s.layers {
+		if e, ok := layer[name]; ok {
+			return e.value, e.where(name)
+		}
+	}
+	return "", "--" + name
+}
+
+func (s source) value(name string) string { v, _ := s.lookup(name); return v }
+func (s source) where(name string) string { _, w := s.lookup(name); return w }
+
+// fromPerson is a setting that no file can have: which file, which profile.
+func (s source) fromPerson(name string) string {
 	if v, ok := s.flags[name]; ok {
 		return v
 	}
 	return s.getenv(envName(name))
 }
 
-// where names what the value came from, as the person wrote it.
-func (s source) where(name string) string {
-	if _, ok := s.flags[name]; !ok && s.getenv(envName(name)) != "" {
-		return envName(name)
-	}
-	return "--" + name
-}
-
 func (s source) missing(name string) *Error {
 	if _, given := s.flags[name]; given {
 		return &Error{Where: "--" + name, Err: fmt.Errorf("invalid --%s: it is empty", name)}
 	}
-	return &Error{Where: "--" + name, Missing: true, Err: fmt.Errorf("no --%s given (nor %s in the environment)", name, envName(name))}
+	also := ""
+	if len(s.files) > 0 {
+		also = ", nor in " + strings.Join(s.files, ", ")
+		if s.profile != "" {
+			also = fmt.Sprintf(", nor in profile %q of %s", s.profile, strings.Join(s.files, ", "))
+		}
+	}
+	return &Error{Where: "--" + name, Missing: true, Err: fmt.Errorf("no --%s given (nor %s in the environment%s)", name, envName(name), also)}
 }
 
 func (s source) boolean(name string) (bool, error) { return parseBool(s.where(name), s.value(name)) }
@@ -91,7 +151,7 @@ func parseBool(where, value string) (bool, error) {
 // Debug says whether --debug or its variable is on. The logger is needed
 // before, and without, the rest.
 func Debug(flags map[string]string, getenv func(string) string) (bool, error) {
-	return source{flags, getenv}.boolean("debug")
+	return source{flags: flags, getenv: getenv}.boolean("debug")
 }
 
 // envName is EKS_X509_ and the flag's name; Settings' test keeps it so.
@@ -123,8 +183,5 @@ func proxy(getenv func(string) string) (func(*http.Request) (*url.URL, error), e
 	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }, nil
 }
 
-// Variables that commands look up themselves.
-const (
-	ExecInfoVariable = "KUBERNETES_EXEC_INFO"
-	ClusterVariable  = "EKS_X509_CLUSTER_NAME"
-)
+// ExecInfoVariable is how kubectl says that it runs us, and what it wants.
+const ExecInfoVariable = "KUBERNETES_EXEC_INFO"

@@ -77,15 +77,22 @@ func Read(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// Write replaces the file by data, or leaves it as it was: written aside,
-// flushed to the disk, renamed.
-func Write(path string, data []byte) error {
+// Write is Replace with a mode for this user alone.
+func Write(path string, data []byte) error { return Replace(path, data, fileMode) }
+
+// Replace replaces the file by data, or leaves it as it was: written aside,
+// flushed to the disk, renamed. The file has the given permissions whatever the
+// umask is. A symbolic link is itself replaced.
+func Replace(path string, data []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // 0600, O_EXCL
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
+	if err == nil && mode != fileMode {
+		err = f.Chmod(mode.Perm())
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -62,6 +62,17 @@ func TestModes(t *testing.T) {
 	}
 }
 
+func TestReplaceSetsTheMode(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	for _, want := range []fs.FileMode{0o644, 0o666, 0o400, 0o600} {
+		check(t, Replace(path, []byte("x"), want))
+		if got := mode(t, path); got != want {
+			t.Errorf("mode %#o, want %#o", got, want)
+		}
+	}
+}
+
 // within fails the test if f hangs.
 func within(t *testing.T, what string, f func()) {
 	t.Helper()

@@ -70,7 +70,7 @@ func create(ctx context.Context, c config.Config, o Options) (aws.Credentials, e
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	key, err := openKey(ctx, c, o)
+	key, err := OpenKey(ctx, c, o)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
@@ -83,8 +83,8 @@ func create(ctx context.Context, c config.Config, o Options) (aws.Credentials, e
 	return provider.Retrieve(ctx)
 }
 
-// openKey opens the key and checks all that can be checked without a network.
-func openKey(ctx context.Context, c config.Config, o Options) (*keys.Key, error) {
+// OpenKey opens the key and checks all that can be checked without a network.
+func OpenKey(ctx context.Context, c config.Config, o Options) (*keys.Key, error) {
 	if c.Password.OnCommandLine {
 		o.Warn("--pkcs8-password shows the password to every user of this machine; use --key-password-file or EKS_X509_KEY_PASSWORD")
 	}

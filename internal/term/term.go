@@ -21,6 +21,16 @@ var ErrNoTerminal = errors.New("no terminal to ask at")
 // ReadPassword writes prompt to the terminal and reads a line from it without showing it. The line may be empty.
 // When ctx ends, as by Ctrl-C if it is tied to the signal, the terminal is as it was before.
 func ReadPassword(ctx context.Context, prompt string) ([]byte, error) {
+	return read(ctx, prompt, true)
+}
+
+// ReadLine is ReadPassword for what is no secret: what is typed shows.
+func ReadLine(ctx context.Context, prompt string) (string, error) {
+	line, err := read(ctx, prompt, false)
+	return string(line), err
+}
+
+func read(ctx context.Context, prompt string, hidden bool) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -36,16 +46,20 @@ func ReadPassword(ctx context.Context, prompt string) ([]byte, error) {
 		_ = out.Close()
 	}()
 
-	// Before the prompt, so that nothing typed at once is seen.
-	restore, err := echoOff(in)
-	if err != nil {
-		return nil, fmt.Errorf("turning off the terminal's echo: %w", err)
+	if hidden {
+		// Before the prompt, so that nothing typed at once is seen.
+		restore, err := echoOff(in)
+		if err != nil {
+			return nil, fmt.Errorf("turning off the terminal's echo: %w", err)
+		}
+		defer restore()
 	}
-	defer restore()
 	if _, err := io.WriteString(out, prompt); err != nil {
 		return nil, fmt.Errorf("writing to the terminal: %w", err)
 	}
-	defer func() { _, _ = io.WriteString(out, "\n") }() // in place of the one that was typed
+	if hidden {
+		defer func() { _, _ = io.WriteString(out, "\n") }() // in place of the one that was typed
+	}
 
 	type result struct {
 		line []byte

@@ -1,0 +1,62 @@
+package config
+
+// Value is a setting as it holds, and what it came from: a flag, a variable, a
+// line of a file.
+type Value struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"`
+}
+
+// Values are the settings that hold, in the order of the help; those without a
+// value are left out. None is a secret.
+func Values(flags map[string]string, getenv func(string) string) ([]Value, error) {
+	s, err := source{flags: flags, getenv: getenv}.withFiles()
+	if err != nil {
+		return nil, err
+	}
+	var found []Value
+	if s.profile != "" {
+		found = append(found, Value{"profile", s.profile, s.where("profile")})
+	}
+	for _, setting := range FileSettings() {
+		if value, where := s.lookup(setting.Name); value != "" {
+			found = append(found, Value{setting.Name, value, where})
+		}
+	}
+	return found, nil
+}
+
+// Profile is a section of a configuration file.
+type Profile struct {
+	Name   string            `json:"name"`
+	File   string            `json:"file"`
+	Values map[string]string `json:"values"`
+}
+
+// Profiles are those of all configuration files, the user's first; the default
+// of a file stands before its profiles if it holds anything.
+func Profiles(flags map[string]string, getenv func(string) string) ([]Profile, error) {
+	var found []Profile
+	for _, p := range (source{flags: flags, getenv: getenv}).places() {
+		f, err := readFile(p, getenv)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil {
+			continue
+		}
+		for _, name := range append([]string{DefaultProfile}, f.order...) {
+			section := f.sections[name]
+			if name == DefaultProfile && len(section) == 0 {
+				continue
+			}
+			values := map[string]string{}
+			for key, e := range section {
+				values[key] = e.value
+			}
+			found = append(found, Profile{Name: name, File: f.path, Values: values})
+		}
+	}
+	return found, nil
+}
