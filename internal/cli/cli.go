@@ -114,7 +114,7 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newExecCmd(a), newConfigCmd(a), newCacheCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
+	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newExecCmd(a), newWhoamiCmd(a), newConfigCmd(a), newCacheCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
 	return root
 }
 

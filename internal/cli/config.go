@@ -24,7 +24,7 @@ flags' names. A flag wins over its variable, that over the chosen profile
 		Args:    cobra.ArbitraryArgs,
 		RunE:    a.group,
 	}
-	cmd.AddCommand(newConfigInitCmd(a), newConfigListCmd(a), newConfigShowCmd(a), newConfigSetCmd(a))
+	cmd.AddCommand(newConfigInitCmd(a), newConfigListCmd(a), newConfigShowCmd(a), newConfigSetCmd(a), newConfigAWSCmd(a))
 	return cmd
 }
 

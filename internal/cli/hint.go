@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/format"
 	"github.com/eks-x509/eks-x509/internal/keys"
@@ -47,7 +48,38 @@ func hints(err error, command string) []string {
 		}
 		return unreachableHints(e)
 	}
+	if e, ok := errors.AsType[*awsapi.Error](err); ok {
+		return serviceHints(e)
+	}
 	return nil
+}
+
+// serviceHints are for what EKS, STS and a cluster's API server say.
+func serviceHints(e *awsapi.Error) []string {
+	var found []string
+	if s := skewHint(e.ClockSkew); s != "" {
+		found = append(found, s)
+	}
+	isCluster := e.Service != "EKS" && e.Service != "STS"
+	switch {
+	case e.Kind == awsapi.Malformed:
+		found = append(found, "a proxy or a captive portal may have answered: check HTTPS_PROXY and NO_PROXY")
+	case e.Kind == awsapi.Unreachable && isCluster:
+		found = append(found, "check the network to the cluster's API server: is its endpoint private, is a VPN or HTTPS_PROXY needed?")
+	case e.Kind == awsapi.Unreachable:
+		found = append(found, "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL_"+e.Service)
+	case isCluster && e.StatusCode == 401:
+		found = append(found, "the cluster does not know the role: it needs an access entry (or, in aws-auth, the role's ARN without its path); is it the right cluster?")
+	case isCluster && e.StatusCode == 403:
+		found = append(found, "the cluster knows the user but does not let it do this: it needs an RBAC binding or an EKS access policy")
+	case e.Code == "ResourceNotFoundException":
+		found = append(found, "check the cluster's name and its region: --region names another; aws eks list-clusters shows what there is")
+	case strings.HasPrefix(e.Code, "AccessDenied"):
+		found = append(found, "the role needs eks:DescribeCluster on this cluster; without it: kubeconfig update --server URL --certificate-authority FILE")
+	case strings.Contains(e.Code, "ExpiredToken"), strings.Contains(e.Code, "UnrecognizedClient"), strings.Contains(e.Code, "InvalidClientTokenId"):
+		found = append(found, "the kept session is no longer taken: eks-x509 cache clear")
+	}
+	return found
 }
 
 func configHints(e *config.Error, command string) []string {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
@@ -113,6 +114,12 @@ func exitCode(err error) int {
 		case x509creds.Unsigned:
 			return exitKey
 		}
+	}
+	if e, ok := errors.AsType[*awsapi.Error](err); ok {
+		if e.Kind == awsapi.Refused {
+			return exitRefused
+		}
+		return exitUnreachable
 	}
 	return exitFailed
 }

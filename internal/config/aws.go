@@ -96,29 +96,48 @@ func (s source) regions(c *Config) error {
 	return err
 }
 
-func (s source) endpoint(c *Config) error {
-	if _, err := s.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"); err != nil {
+func (s source) endpoints(c *Config) error {
+	ignore, err := s.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+	if err != nil {
 		return err
 	}
 	value, where := s.lookup("endpoint")
+	if c.Endpoint, err = checkEndpoint(value, where); err != nil || ignore {
+		return err
+	}
+	for _, service := range []struct {
+		variable string
+		endpoint *string
+	}{{"AWS_ENDPOINT_URL_STS", &c.STSEndpoint}, {"AWS_ENDPOINT_URL_EKS", &c.EKSEndpoint}} {
+		where := service.variable
+		if s.getenv(where) == "" {
+			where = "AWS_ENDPOINT_URL"
+		}
+		if *service.endpoint, err = checkEndpoint(s.getenv(where), where); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkEndpoint(value, where string) (string, error) {
 	if value == "" {
-		return nil
+		return "", nil
 	}
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || u.Hostname() == "" {
-		return invalid(where, "%q: a URL such as https://host is needed", value)
+		return "", invalid(where, "%q: a URL such as https://host is needed", value)
 	}
 	switch {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return invalid(where, "a URL with a user name, query or fragment")
+		return "", invalid(where, "a URL with a user name, query or fragment")
 	case u.Scheme == "https":
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 	default:
 		// The answer holds secrets.
-		return invalid(where, "%q: https is needed (http only on loopback)", value)
+		return "", invalid(where, "%q: https is needed (http only on loopback)", value)
 	}
-	c.Endpoint = strings.TrimSuffix(value, "/")
-	return nil
+	return strings.TrimSuffix(value, "/"), nil
 }
 
 func isLoopback(host string) bool {

@@ -28,10 +28,13 @@ type Config struct {
 	// for a shell. It defaults to SessionRegion.
 	Region string
 
-	Endpoint        string        // base URL for CreateSession; empty: the region's own
-	SessionDuration time.Duration // 0: left to the profile
-	RoleSessionName string        // empty: left to AWS
-	ClusterName     string        // for the commands that need one; empty: none was named
+	Endpoint string // base URL for CreateSession; empty: the region's own
+	// STSEndpoint and EKSEndpoint are base URLs; empty: the region's own. A token
+	// is for STS's own host, always.
+	STSEndpoint, EKSEndpoint string
+	SessionDuration          time.Duration // 0: left to the profile
+	RoleSessionName          string        // empty: left to AWS
+	ClusterName              string        // for the commands that need one; empty: none was named
 
 	UseFIPS, UseDualStack bool
 
@@ -107,7 +110,7 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 	if c.Cache.Off, err = s.boolean("no-cache"); err != nil {
 		return Config{}, err
 	}
-	for _, load := range []func(*Config) error{s.arns, s.regions, s.endpoint, s.duration, s.password} {
+	for _, load := range []func(*Config) error{s.arns, s.regions, s.endpoints, s.duration, s.password} {
 		if err = load(&c); err != nil {
 			return Config{}, err
 		}

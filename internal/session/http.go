@@ -17,9 +17,9 @@ import (
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
 
-// httpClient reaches AWS as the configuration says: its proxy, its roots. A
+// HTTPClient reaches AWS as the configuration says: its proxy, its roots. A
 // redirect is not followed: a signed request goes to one host.
-func httpClient(c config.Config, log *zap.Logger) (*http.Client, error) {
+func HTTPClient(c config.Config, log *zap.Logger) (*http.Client, error) {
 	roots, err := caBundle(c.TLS.CABundle)
 	if err != nil {
 		return nil, err

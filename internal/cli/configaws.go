@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/internal/awsfiles"
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/term"
+)
+
+type configAWSFlags struct {
+	name        string
+	yes, dryRun bool
+}
+
+func newConfigAWSCmd(a *app) *cobra.Command {
+	var flags configAWSFlags
+	cmd := &cobra.Command{
+		Use:   "aws",
+		Short: "Add a profile to ~/.aws/config whose credential_process is eks-x509",
+		Long: `Add a profile to ~/.aws/config (or $AWS_CONFIG_FILE) whose credential_process is
+eks-x509 with these settings. Only that line of that profile is touched. What
+would change is shown, and asked for at the terminal unless --yes.`,
+		Example: "  eks-x509 config aws --profile prod --name prod-x509\n  eks-x509 config aws --dry-run",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runConfigAWS(cmd.Context(), a, cmd, flags) },
+	}
+	cmd.Flags().StringVar(&flags.name, "name", "", "`NAME` of the profile in ~/.aws/config; default: that of --profile, else x509")
+	cmd.Flags().BoolVar(&flags.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show what would change on stdout, and change nothing")
+	addSessionFlags(a, cmd)
+	return cmd
+}
+
+func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configAWSFlags) error {
+	c, err := a.config(cmd)
+	if err != nil {
+		return err
+	}
+	name := flags.name
+	if name == "" {
+		name = c.Profile
+	}
+	if name == "" {
+		name = "x509"
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	args, err := a.settingsAsArgs(cmd, false)
+	if err != nil {
+		return err
+	}
+	command := awsfiles.Quote(runtime.GOOS, append([]string{self, "credential-process"}, args...))
+	path, err := awsfiles.Path(a.Getenv)
+	if err != nil {
+		return misuse("%w", err)
+	}
+	edit := func(data []byte) ([]byte, error) {
+		edited, warnings, err := awsfiles.SetCredentialProcess(data, name, command)
+		for _, w := range warnings {
+			a.warn(w)
+		}
+		return edited, err
+	}
+	before, err := awsfiles.Read(path)
+	if err != nil {
+		return err
+	}
+	after, err := edit(before)
+	if err != nil {
+		return err
+	}
+	diff := awsfiles.Diff(before, after, path)
+	switch {
+	case bytes.Equal(before, after):
+		a.notice("nothing to change in " + path)
+		return nil
+	case flags.dryRun:
+		_, err := fmt.Fprint(a.Stdout, diff)
+		return err
+	case !flags.yes:
+		if err := a.confirm(ctx, diff, "Change "+path+"?"); err != nil {
+			return err
+		}
+	}
+	a.warnings = nil
+	lockDir, err := a.lockDir()
+	if err != nil {
+		return err
+	}
+	if _, err := awsfiles.Update(ctx, path, lockDir, edit); err != nil {
+		return err
+	}
+	a.notice("wrote " + path)
+	a.notice("next: aws --profile " + name + " sts get-caller-identity")
+	return nil
+}
+
+// confirm shows text and asks; anything but y or yes is an error.
+func (a *app) confirm(ctx context.Context, text, question string) error {
+	fmt.Fprint(a.Stderr, text)
+	answer, err := term.ReadLine(ctx, question+" [y/N] ")
+	if errors.Is(err, term.ErrNoTerminal) {
+		return misuse("no terminal to ask at: --yes goes on without asking")
+	}
+	if err != nil {
+		return err
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
+
+// settingsAsArgs are the flags that give another run the settings of this one:
+// the profile for what it holds, and a flag for each setting that comes from
+// elsewhere; all of them as flags if selfContained. No secret is among them.
+func (a *app) settingsAsArgs(cmd *cobra.Command, selfContained bool) ([]string, error) {
+	values, err := config.Values(given(cmd), a.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	flags := given(cmd)
+	var args []string
+	profile, fromFile := config.DefaultProfile, false
+	for _, v := range values {
+		switch fromEnv := strings.HasPrefix(v.Origin, "EKS_X509_") || strings.HasPrefix(v.Origin, "AWS_"); {
+		case v.Name == "profile":
+			profile = v.Value
+		case v.Name == "cluster-name" || v.Name == "region":
+		case v.Origin == "--"+v.Name, fromEnv && !strings.Contains(v.Name, "cache"), selfContained && !fromEnv:
+			if v.Name == "no-cache" {
+				args = append(args, "--no-cache="+v.Value)
+				continue
+			}
+			args = append(args, "--"+v.Name, absolute(v.Name, v.Value))
+		case !fromEnv:
+			fromFile = true
+		}
+	}
+	if fromFile {
+		from := []string{"--profile", profile}
+		path := flags["config"]
+		if path == "" {
+			path = a.Getenv("EKS_X509_CONFIG")
+		}
+		if path != "" {
+			path, err = filepath.Abs(path)
+			from = append(from, "--config", path)
+		}
+		args = append(from, args...)
+	}
+	return args, err
+}
