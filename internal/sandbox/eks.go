@@ -3,12 +3,13 @@ package sandbox
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/eks-x509/eks-x509/internal/minica"
 )
 
-// eks answers DescribeCluster and ListClusters to any session; what IAM would let it see is not modelled.
+// eks answers DescribeCluster and ListClusters to any session whose role is not denied them.
 func (c *call) eks() *response {
 	region := ""
 	if c.endpoint != nil {
@@ -23,6 +24,14 @@ func (c *call) eks() *response {
 		return c.restError(unknownOperation(c.wire))
 	}
 	name, ok := strings.CutPrefix(c.wire.path, "/clusters/")
+	operation, resource := "eks:DescribeCluster", name
+	if !ok {
+		operation, resource = "eks:ListClusters", "*"
+	}
+	if r := c.world.role(s.role.ARN); r != nil && slices.Contains(r.DeniedActions, operation) { // policies act on sessions already given out
+		return c.restError(denied("User: "+s.arn()+" is not authorized to perform: "+operation+" on resource: "+c.clusterARN(a.region, resource),
+			"%s is among the role's deniedActions", operation))
+	}
 	if !ok {
 		names := []string{}
 		for _, k := range c.world.Clusters {
@@ -41,15 +50,14 @@ func (c *call) eks() *response {
 }
 
 func (c *call) describe(k *Cluster) map[string]any {
-	prefix := "arn:" + partitionOf(k.Region).id
 	d := map[string]any{
 		"name":            k.Name,
-		"arn":             prefix + ":eks:" + k.Region + ":" + c.world.Account + ":cluster/" + k.Name,
+		"arn":             c.clusterARN(k.Region, k.Name),
 		"createdAt":       1767225600, // 2026-01-01
 		"version":         k.Version,
 		"status":          k.Status,
 		"platformVersion": "eks.1",
-		"roleArn":         prefix + ":iam::" + c.world.Account + ":role/eks-cluster",
+		"roleArn":         "arn:" + partitionOf(k.Region).id + ":iam::" + c.world.Account + ":role/eks-cluster",
 		"accessConfig":    map[string]string{"authenticationMode": "API"},
 		"tags":            map[string]string{},
 	}
@@ -59,14 +67,17 @@ func (c *call) describe(k *Cluster) map[string]any {
 	}
 	endpoint, ca := k.Endpoint, k.CertificateAuthorityData
 	if endpoint == "" {
-		id := strings.ToUpper(hexSHA256([]byte(k.Name))[:32])
-		endpoint = "https://" + id + ".gr7." + k.Region + ".eks." + partitionOf(k.Region).dns
+		endpoint = c.s.URL() + kubernetesPrefix + k.Name
 	}
 	if ca == "" {
-		ca = base64.StdEncoding.EncodeToString(minica.CertificatePEM(c.s.ca.Root.Certificate))
+		ca = base64.StdEncoding.EncodeToString(minica.CertificatePEM(c.s.ca.TLS.Certificate))
 	}
 	d["endpoint"], d["certificateAuthority"] = endpoint, map[string]string{"data": ca}
 	return d
+}
+
+func (c *call) clusterARN(region, name string) string {
+	return "arn:" + partitionOf(region).id + ":eks:" + region + ":" + c.world.Account + ":cluster/" + name
 }
 
 // eksRefusal gives the codes of the REST services to what verifyHMAC refused in STS's.

@@ -24,6 +24,14 @@ var (
 	statusPattern = lazy(`^[45][0-9]{2}$`)
 )
 
+// operations are what a fault can hit; the last line is a cluster's API.
+func operations() []string {
+	return []string{
+		"CreateSession", "GetCallerIdentity", "DescribeCluster", "ListClusters", "TokenReview", "*",
+		"Version", "ListNamespaces", "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "KubernetesAPI",
+	}
+}
+
 // ParseFault reads OPERATION:KIND[=VALUE][*COUNT], as in CreateSession:status=503*2.
 func ParseFault(spec string) (Fault, error) {
 	m := faultPattern().FindStringSubmatch(spec)
@@ -32,8 +40,8 @@ func ParseFault(spec string) (Fault, error) {
 	}
 	f := Fault{Operation: m[1], Kind: m[2], Value: m[3]}
 	f.Count, _ = strconv.Atoi(m[4])
-	if operations := []string{"CreateSession", "GetCallerIdentity", "DescribeCluster", "ListClusters", "TokenReview", "*"}; !slices.Contains(operations, f.Operation) {
-		return Fault{}, fmt.Errorf("invalid fault %q: unsupported operation %q (want one of %s)", spec, f.Operation, strings.Join(operations, ", "))
+	if all := operations(); !slices.Contains(all, f.Operation) {
+		return Fault{}, fmt.Errorf("invalid fault %q: unsupported operation %q (want one of %s)", spec, f.Operation, strings.Join(all, ", "))
 	}
 	ok := false
 	switch f.Kind {

@@ -13,7 +13,7 @@ func TestParseFault(t *testing.T) {
 	t.Parallel()
 	for _, spec := range []string{
 		"CreateSession:throttle", "CreateSession:throttle=3*2", "GetCallerIdentity:status=503", "*:slow=2s", "TokenReview:hang",
-		"DescribeCluster:drop*1", "ListClusters:malformed", "*:html", "CreateSession:empty", "*:clock=-10m", "*:clock=+10m*7",
+		"DescribeCluster:drop*1", "ListClusters:malformed", "*:html", "CreateSession:empty", "SelfSubjectReview:drop", "*:clock=-10m", "*:clock=+10m*7",
 	} {
 		f, err := ParseFault(spec)
 		if err != nil || f.String() != spec {

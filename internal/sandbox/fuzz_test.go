@@ -57,3 +57,35 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// What is read of a review was in it.
+func FuzzReview(f *testing.F) {
+	f.Add(selfAccessProtobuf, true)
+	f.Add(selfAccessProtobuf, false)
+	f.Add("k8s\x00\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f", true)
+	f.Fuzz(func(t *testing.T, body string, access bool) {
+		kind := "SelfSubjectRulesReview"
+		if access {
+			kind = "SelfSubjectAccessReview"
+		}
+		spec, err := readProtobufReview([]byte(body), kind)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "malformed protobuf: ") {
+				t.Error(err)
+			}
+			return
+		}
+		values := []string{spec.Namespace}
+		if a := spec.ResourceAttributes; a != nil {
+			values = append(values, a.Verb, a.Group, a.Version, a.Resource, a.Subresource, a.Namespace, a.Name)
+		}
+		if a := spec.NonResourceAttributes; a != nil {
+			values = append(values, a.Verb, a.Path)
+		}
+		for _, v := range values {
+			if !strings.Contains(body, v) {
+				t.Errorf("%q is not in the review", v)
+			}
+		}
+	})
+}

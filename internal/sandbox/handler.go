@@ -48,6 +48,8 @@ type call struct {
 	delay      time.Duration
 	id, remote string
 	entry      *Entry
+	// toKubernetes is set below a cluster's address, where errors have another form.
+	toKubernetes bool
 }
 
 // response is an answer not yet written.
@@ -121,6 +123,8 @@ func (c *call) route(at *realm) (string, func() *response) {
 		return "ListClusters", c.eks
 	case strings.HasPrefix(path, "/clusters/") && strings.Count(path, "/") == 2 && serves("eks"):
 		return "DescribeCluster", c.eks
+	case strings.HasPrefix(path, kubernetesPrefix) && !at.aws:
+		return c.kubernetes()
 	case path == "/authenticate" && !at.aws:
 		return "TokenReview", c.authenticate
 	case path == "/" && serves("sts"):
@@ -150,7 +154,11 @@ func (c *call) write(w http.ResponseWriter, r *http.Request, out *response) {
 	}
 	h := w.Header()
 	h.Set("Date", c.now.UTC().Format(http.TimeFormat))
-	h.Set("X-Amzn-Requestid", c.id)
+	if c.toKubernetes {
+		h.Set("Audit-Id", c.id)
+	} else {
+		h.Set("X-Amzn-Requestid", c.id)
+	}
 	h.Set("Content-Type", out.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(out.body)))
 	if out.errorType != "" {

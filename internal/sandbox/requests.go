@@ -96,6 +96,9 @@ func (c *call) restError(r *Refusal) *response {
 
 // operationError answers in the manner of the operation asked for.
 func (c *call) operationError(r *Refusal) *response {
+	if c.toKubernetes {
+		return c.kubernetesFault(r)
+	}
 	switch c.entry.Operation {
 	case "GetCallerIdentity":
 		if r.Status == http.StatusTooManyRequests {

@@ -1,5 +1,6 @@
 // Package sandbox plays AWS's side in one process, for tests and demos: Roles Anywhere CreateSession, STS GetCallerIdentity, EKS
-// DescribeCluster and ListClusters, and the TokenReview webhook that a cluster would ask about a token.
+// DescribeCluster and ListClusters, the TokenReview webhook that a cluster would ask about a token, and the part of a cluster's API
+// that says who one is and what one may do.
 //
 // It verifies for itself, from AWS's pages and not with the client's code, and as strictly as those pages say: an emulator that
 // shares the client's code agrees with the client's bugs. Where AWS's own answer is not documented it refuses. It has no IAM

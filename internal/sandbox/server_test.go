@@ -369,6 +369,7 @@ func TestWorldIsChecked(t *testing.T) {
 		"profile's ARN":    {func(w *World) { w.Profiles[0].ARN = "x" }, `malformed ARN "x"`},
 		"duration":         {func(w *World) { w.Profiles[0].DurationSeconds = 1 }, "durationSeconds 1"},
 		"role's ARN":       {func(w *World) { w.Roles[0].ARN = "x" }, `malformed ARN "x"`},
+		"denied action":    {func(w *World) { w.Roles[0].DeniedActions = []string{"eks:*"} }, `unsupported denied action "eks:*"`},
 		"cluster's region": {func(w *World) { w.Clusters[0].Region = "" }, `cluster "sandbox" in region ""`},
 		"CRL":              {func(w *World) { w.TrustAnchors[0].CRLs = []string{leafPEM} }, `not one PEM block "X509 CRL"`},
 	} {

@@ -255,26 +255,48 @@ func TestEKS(t *testing.T) {
 func TestDescribeCluster(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, Options{})
+	serve(t, s, false)
+	w := s.World()
+	elsewhere := Cluster{Name: "elsewhere", Region: "us-east-1", Status: "ACTIVE", Version: "1.33", Endpoint: "https://cluster.example.com", CertificateAuthorityData: "Q0E="}
+	w.Clusters = append(w.Clusters, elsewhere)
+	if err := s.SetWorld(w); err != nil {
+		t.Fatal(err)
+	}
 	session := newSession(t, s, nil)
 	type cluster struct {
 		Name, ARN, Endpoint, Status, Version string
-		CertificateAuthority                 struct{ Data string }
+		CertificateAuthority                 struct{ Data []byte }
 	}
-	for name, want := range map[string]cluster{
-		"sandbox":  {Name: "sandbox", Status: "ACTIVE", Version: "1.34", ARN: "arn:aws:eks:us-east-1:123456789012:cluster/sandbox"},
-		"creating": {Name: "creating", Status: "CREATING", Version: "1.34", ARN: "arn:aws:eks:us-east-1:123456789012:cluster/creating"},
-	} {
-		got := do(s, session.request("eks", "GET", "/clusters/"+name, "").sign(t))
+	const prefix = "arn:aws:eks:us-east-1:123456789012:cluster/"
+	own := cluster{Name: "sandbox", Status: "ACTIVE", Version: "1.34", ARN: prefix + "sandbox", Endpoint: s.URL() + "/k8s/sandbox"}
+	own.CertificateAuthority.Data = []byte(read(t, s, "tls-ca.pem"))
+	given := cluster{Name: "elsewhere", Status: "ACTIVE", Version: "1.33", ARN: prefix + "elsewhere", Endpoint: elsewhere.Endpoint}
+	given.CertificateAuthority.Data = []byte("CA")
+	for _, want := range []cluster{own, given, {Name: "creating", Status: "CREATING", Version: "1.34", ARN: prefix + "creating"}} {
+		got := do(s, session.request("eks", "GET", "/clusters/"+want.Name, "").sign(t))
 		var body struct{ Cluster cluster }
 		if err := json.Unmarshal(got.Body.Bytes(), &body); err != nil {
 			t.Fatal(err)
 		}
-		if active := name == "sandbox"; strings.HasPrefix(body.Cluster.Endpoint, "https://") != active || (body.Cluster.CertificateAuthority.Data != "") != active {
-			t.Errorf("%s: %+v", name, body.Cluster)
-		}
-		body.Cluster.Endpoint, body.Cluster.CertificateAuthority.Data = "", ""
 		if diff := cmp.Diff(want, body.Cluster); diff != "" {
 			t.Error(diff)
+		}
+	}
+}
+
+func TestRoleDeniedEKS(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Options{})
+	session := newSession(t, s, func(m map[string]any) { m["roleArn"] = rolePrefix + "no-describe" })
+	for target, want := range map[string]string{
+		"/clusters/sandbox": "eks:DescribeCluster on resource: arn:aws:eks:us-east-1:123456789012:cluster/sandbox",
+		"/clusters/missing": "eks:DescribeCluster on resource: arn:aws:eks:us-east-1:123456789012:cluster/missing",
+		"/clusters":         "eks:ListClusters on resource: arn:aws:eks:us-east-1:123456789012:cluster/*",
+	} {
+		got := do(s, session.request("eks", "GET", target, "").sign(t))
+		want = "User: " + session.arn + " is not authorized to perform: " + want
+		if got.Code != http.StatusForbidden || got.Header().Get("X-Amzn-Errortype") != "AccessDeniedException" || got.message != want {
+			t.Errorf("%d %s %s", got.Code, got.Header(), got.message)
 		}
 	}
 }

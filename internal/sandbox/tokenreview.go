@@ -170,7 +170,15 @@ func (c *call) authenticate() *response {
 	if asked.Kind != "" && asked.Kind != review.Kind {
 		return c.reviewError(review, refuse(http.StatusBadRequest, "BadRequest", "expected a valid TokenReview", "kind %q", asked.Kind))
 	}
-	user, refusal := c.user(asked.Spec.Token)
+	query, err := url.ParseQuery(c.wire.query)
+	if err != nil {
+		return c.reviewError(review, refuse(http.StatusBadRequest, "BadRequest", "malformed query", "%v", err))
+	}
+	cluster := c.world.cluster(query.Get("cluster"))
+	if cluster == nil {
+		return c.reviewError(review, refuse(http.StatusForbidden, "Forbidden", "no such cluster", "no cluster %q", query.Get("cluster")))
+	}
+	user, refusal := c.user(asked.Spec.Token, cluster)
 	if refusal != nil {
 		return c.reviewError(review, refusal)
 	}
@@ -185,16 +193,8 @@ func (c *call) reviewError(review tokenReview, r *Refusal) *response {
 	return jsonResponse(r.Status, review)
 }
 
-// user is whom a token stands for.
-func (c *call) user(token string) (*kubernetesUser, *Refusal) {
-	query, err := url.ParseQuery(c.wire.query)
-	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "BadRequest", "malformed query", "%v", err)
-	}
-	cluster := c.world.cluster(query.Get("cluster"))
-	if cluster == nil {
-		return nil, refuse(http.StatusForbidden, "Forbidden", "no such cluster", "no cluster %q", query.Get("cluster"))
-	}
+// user is whom a token stands for in a cluster.
+func (c *call) user(token string, cluster *Cluster) (*kubernetesUser, *Refusal) {
 	c.entry.Cluster = cluster.Name
 	t, err := parseToken(token, partitionOf(cluster.Region).id, c.now)
 	if err != nil {

@@ -49,6 +49,8 @@ type Role struct {
 	RoleID             string `json:"roleId"`
 	MaxSessionDuration int    `json:"maxSessionDuration"`
 	Trusted            bool   `json:"trusted"`
+	// DeniedActions are what IAM does not let it do, of eks:DescribeCluster and eks:ListClusters.
+	DeniedActions []string `json:"deniedActions,omitempty"`
 }
 
 // Cluster is an EKS cluster with its access entries.
@@ -58,13 +60,13 @@ type Cluster struct {
 	Status   string    `json:"status"`
 	Version  string    `json:"version"`
 	Mappings []Mapping `json:"mappings,omitempty"`
-	// Endpoint and CertificateAuthorityData (base64 of PEM) are what DescribeCluster tells; empty is a made-up pair.
+	// Endpoint and CertificateAuthorityData (base64 of PEM) are what DescribeCluster tells; empty is the sandbox's own API server.
 	Endpoint                 string `json:"endpoint,omitempty"`
 	CertificateAuthorityData string `json:"certificateAuthorityData,omitempty"`
 }
 
 // Mapping gives a role a Kubernetes name. Username and Groups may hold {{SessionName}}, {{SessionNameRaw}}, {{AccountID}} and
-// {{AccessKeyID}}.
+// {{AccessKeyID}}. In the cluster, the groups system:masters and view have the rights of a new cluster's ClusterRoles; others have none.
 type Mapping struct {
 	RoleARN  string   `json:"roleArn"`
 	Username string   `json:"username"`
@@ -81,7 +83,7 @@ const (
 
 // DefaultWorld holds one of everything that tests and demos need, with ARNs that never change.
 func DefaultWorld() *World {
-	mapped := []string{rolePrefix + "eks-x509-sandbox", rolePrefix + "path/to/eks-x509-path", rolePrefix + "short"}
+	mapped := []string{rolePrefix + "eks-x509-sandbox", rolePrefix + "path/to/eks-x509-path", rolePrefix + "short", rolePrefix + "no-describe"}
 	roles := slices.Concat(mapped, []string{rolePrefix + "untrusted", rolePrefix + "unmapped"})
 	profile := func(id, name string, duration int) Profile {
 		return Profile{ARN: profilePrefix + id, Name: name, Enabled: true, RoleARNs: roles, DurationSeconds: duration}
@@ -105,12 +107,17 @@ func DefaultWorld() *World {
 			{ARN: rolePrefix + "untrusted", RoleID: "AROASANDBOXAAAAAAAAA4", MaxSessionDuration: 43200},
 			{ARN: rolePrefix + "unmapped", RoleID: "AROASANDBOXAAAAAAAAA5", MaxSessionDuration: 43200, Trusted: true},
 			{ARN: rolePrefix + "no-profile", RoleID: "AROASANDBOXAAAAAAAAA6", MaxSessionDuration: 43200, Trusted: true},
+			{
+				ARN: mapped[3], RoleID: "AROASANDBOXAAAAAAAAA7", MaxSessionDuration: 43200, Trusted: true,
+				DeniedActions: []string{"eks:DescribeCluster", "eks:ListClusters"},
+			},
 		},
 		Clusters: []Cluster{
 			{Name: "sandbox", Region: defaultRegion, Status: "ACTIVE", Version: "1.34", Mappings: []Mapping{
 				{RoleARN: mapped[0], Username: "sandbox:{{SessionName}}", Groups: []string{"view"}},
 				{RoleARN: mapped[1], Username: "path:{{SessionName}}", Groups: []string{"view"}},
 				{RoleARN: mapped[2], Username: "short:{{SessionName}}", Groups: []string{"view"}},
+				{RoleARN: mapped[3], Username: "no-describe:{{SessionName}}", Groups: []string{"view"}},
 			}},
 			{Name: "creating", Region: defaultRegion, Status: "CREATING", Version: "1.34"},
 		},
@@ -142,6 +149,9 @@ func (w *World) clone() *World {
 		c.Profiles[i].RoleARNs = slices.Clone(p.RoleARNs)
 	}
 	c.Roles = slices.Clone(w.Roles)
+	for i, r := range w.Roles {
+		c.Roles[i].DeniedActions = slices.Clone(r.DeniedActions)
+	}
 	c.Clusters = slices.Clone(w.Clusters)
 	for i, k := range c.Clusters {
 		c.Clusters[i].Mappings = slices.Clone(k.Mappings)
@@ -178,6 +188,11 @@ func (w *World) validate() error {
 	for _, r := range w.Roles {
 		if _, err := parseARN(r.ARN, "iam", "role/"); err != nil {
 			return fmt.Errorf("invalid world: %w", err)
+		}
+		for _, action := range r.DeniedActions {
+			if action != "eks:DescribeCluster" && action != "eks:ListClusters" {
+				return fmt.Errorf("invalid world: role %q: unsupported denied action %q", r.ARN, action)
+			}
 		}
 	}
 	for _, c := range w.Clusters {
