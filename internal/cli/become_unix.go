@@ -2,14 +2,11 @@
 
 package cli
 
-import (
-	"fmt"
-	"syscall"
-)
+import "syscall"
 
 // become makes this process the command: no process stands between it and its
 // signals.
 func (a *app) become(path string, command, environ []string) error {
-	err := syscall.Exec(path, command, environ) //nolint:gosec // the person's own command
-	return &notFoundError{command[0], fmt.Errorf("%w", err)}
+	err := syscall.Exec(path, command, environ)
+	return &notFoundError{command[0], err}
 }

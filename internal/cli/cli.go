@@ -114,7 +114,7 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newExecCmd(a), newWhoamiCmd(a), newConfigCmd(a), newCacheCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
+	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newExecCmd(a), newWhoamiCmd(a), newKubeconfigCmd(a), newDoctorCmd(a), newConfigCmd(a), newCacheCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
 	return root
 }
 
@@ -131,6 +131,7 @@ func addSessionFlags(a *app, cmd *cobra.Command) {
 		}
 	}
 	cmd.Flags().SortFlags = false
+	a.complete(cmd, "profile", a.profileNames)
 }
 
 // addSetting gives a command one of them.
@@ -140,6 +141,12 @@ func addSetting(cmd *cobra.Command, name string) {
 			addFlag(cmd, s)
 		}
 	}
+}
+
+// addClusterName gives a command --cluster-name.
+func (a *app) addClusterName(cmd *cobra.Command) {
+	addSetting(cmd, "cluster-name")
+	a.complete(cmd, "cluster-name", a.clusterNames)
 }
 
 func addFlag(cmd *cobra.Command, s config.Setting) {

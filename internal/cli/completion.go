@@ -2,8 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/kubeconfig"
 )
 
 func newCompletionCmd(a *app) *cobra.Command {
@@ -55,4 +59,45 @@ func addChoices(cmd *cobra.Command, flag string, choices ...string) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic("cli: internal error: " + err.Error())
 	}
+}
+
+// complete completes a flag with what names finds when it is asked.
+func (a *app) complete(cmd *cobra.Command, flag string, names func() []string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return names(), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic("cli: internal error: " + err.Error())
+	}
+}
+
+// profileNames are those of the configuration files.
+func (a *app) profileNames() []string {
+	profiles, err := config.Profiles(nil, a.Getenv)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, p := range profiles {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// clusterNames are those of our contexts in the kubeconfig.
+func (a *app) clusterNames() []string {
+	paths, err := kubeconfig.Paths("", a.Getenv)
+	if err != nil {
+		return nil
+	}
+	found, _ := kubeContexts(paths)
+	var names []string
+	for _, k := range found {
+		if name := clusterOf(k.Item); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

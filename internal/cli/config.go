@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -53,13 +54,11 @@ func (a *app) writeTable(rows [][]string) error {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
+		cells := make([]string, len(row))
 		for i, cell := range row {
-			if i > 0 {
-				fmt.Fprint(t, "\t")
-			}
-			fmt.Fprint(t, printable(cell))
+			cells[i] = printable(cell)
 		}
-		fmt.Fprintln(t)
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -139,7 +138,7 @@ func newConfigShowCmd(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&origin, "origin", false, "show where each value came from")
 	addOutput(cmd, &output)
 	addSessionFlags(a, cmd)
-	addSetting(cmd, "cluster-name")
+	a.addClusterName(cmd)
 	return cmd
 }
 
@@ -177,6 +176,7 @@ configuration file. Everything else in the file stays, comments too.`,
 		},
 	}
 	addSetting(cmd, "profile")
+	a.complete(cmd, "profile", a.profileNames)
 	addSetting(cmd, "config")
 	return cmd
 }

@@ -109,7 +109,7 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 
 // confirm shows text and asks; anything but y or yes is an error.
 func (a *app) confirm(ctx context.Context, text, question string) error {
-	fmt.Fprint(a.Stderr, text)
+	fmt.Fprintf(a.Stderr, "%s", text)
 	answer, err := term.ReadLine(ctx, question+" [y/N] ")
 	if errors.Is(err, term.ErrNoTerminal) {
 		return misuse("no terminal to ask at: --yes goes on without asking")

@@ -29,7 +29,7 @@ key before anything is written.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runConfigInit(cmd.Context(), a, cmd) },
 	}
 	addSessionFlags(a, cmd)
-	addSetting(cmd, "cluster-name")
+	a.addClusterName(cmd)
 	return cmd
 }
 

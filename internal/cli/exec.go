@@ -29,7 +29,7 @@ and its signals are its own.
 The credentials are those of one session and are not renewed: a command that runs
 longer wants credential-process.`,
 		Example: `  eks-x509 exec -- aws s3 ls
-  eks-x509 exec --profile prod -- sh -c 'aws sts get-caller-identity'`,
+  eks-x509 exec --profile prod -- sh -c 'echo until $AWS_CREDENTIAL_EXPIRATION'`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return misuse("no command given: eks-x509 exec [flags] -- COMMAND [ARG ...]")

@@ -36,6 +36,9 @@ func hints(err error, command string) []string {
 	if e, ok := errors.AsType[*profileExistsError](err); ok {
 		return []string{"eks-x509 config set --profile " + e.profile + " KEY VALUE changes it; --profile NAME makes another"}
 	}
+	if _, ok := errors.AsType[*noContextError](err); ok {
+		return []string{"eks-x509 kubeconfig list shows what there is"}
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return []string{command + " --help shows what is taken"}
 	}
@@ -69,11 +72,17 @@ func serviceHints(e *awsapi.Error) []string {
 	case e.Kind == awsapi.Unreachable:
 		found = append(found, "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL_"+e.Service)
 	case isCluster && e.StatusCode == 401:
-		found = append(found, "the cluster does not know the role: it needs an access entry (or, in aws-auth, the role's ARN without its path); is it the right cluster?")
+		found = append(found, "the cluster does not say why: is it the right one, and does it know the role, by an access entry (aws eks create-access-entry) or, without its path, in aws-auth?")
 	case isCluster && e.StatusCode == 403:
 		found = append(found, "the cluster knows the user but does not let it do this: it needs an RBAC binding or an EKS access policy")
+	case isCluster && e.StatusCode == 404:
+		found = append(found, "an API server older than Kubernetes 1.28 can't say who you are: try kubectl get namespaces")
+	case e.StatusCode == 429, strings.Contains(e.Code, "Throttl"):
+		found = append(found, "try again in a moment")
 	case e.Code == "ResourceNotFoundException":
 		found = append(found, "check the cluster's name and its region: --region names another; aws eks list-clusters shows what there is")
+	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service == "STS":
+		found = append(found, "the role's policies, and the session policy of the Roles Anywhere profile, must allow it")
 	case strings.HasPrefix(e.Code, "AccessDenied"):
 		found = append(found, "the role needs eks:DescribeCluster on this cluster; without it: kubeconfig update --server URL --certificate-authority FILE")
 	case strings.Contains(e.Code, "ExpiredToken"), strings.Contains(e.Code, "UnrecognizedClient"), strings.Contains(e.Code, "InvalidClientTokenId"):

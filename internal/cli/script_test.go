@@ -131,6 +131,8 @@ func cmdCert(ts *testscript.TestScript, _ bool, args []string) {
 			template.NotBefore, template.NotAfter = now.Add(48*time.Hour), now.Add(72*time.Hour)
 		case "short":
 			template.NotBefore, template.NotAfter = now.Add(-time.Hour), now.Add(3*time.Hour)
+		case "ending":
+			template.NotBefore, template.NotAfter = now.Add(-85*24*time.Hour), now.Add(5*24*time.Hour+time.Hour)
 		case "ca":
 			template.IsCA, template.KeyUsage = true, template.KeyUsage|x509.KeyUsageCertSign
 		case "nosign":

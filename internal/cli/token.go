@@ -40,7 +40,7 @@ together give the same token while the session lasts.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runToken(cmd.Context(), a, cmd, flags) },
 	}
-	addSetting(cmd, "cluster-name")
+	a.addClusterName(cmd)
 	cmd.Flags().StringP("cluster-id", "i", "", "the same; for a local cluster on Outposts, its `ID`")
 	cmd.Flags().BoolVar(&flags.fresh, "fresh", false, "sign with the present second, not a 5-minute step")
 	cmd.Flags().BoolVar(&flags.tokenOnly, "token-only", false, "print the bare token, not an ExecCredential")

@@ -141,10 +141,14 @@ func quoteControl(s string) string {
 }
 
 func relative(d time.Duration) string {
-	if d < 0 {
-		return (-d).Truncate(time.Second).String() + " ago"
+	length := d.Abs().Truncate(time.Second).String()
+	if days := int(d.Abs().Hours()) / 24; days > 1 {
+		length = fmt.Sprintf("%d days", days)
 	}
-	return "in " + d.Truncate(time.Second).String()
+	if d < 0 {
+		return length + " ago"
+	}
+	return "in " + length
 }
 
 func writeInspectionJSON(w io.Writer, i ekstoken.Inspection, _ time.Time) error {

@@ -28,7 +28,7 @@ says, and when both end. With --cluster-name, also who the cluster says you are
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runWhoami(cmd.Context(), a, cmd, output) },
 	}
-	addSetting(cmd, "cluster-name")
+	a.addClusterName(cmd)
 	addOutput(cmd, &output)
 	addSessionFlags(a, cmd)
 	return cmd

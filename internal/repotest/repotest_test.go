@@ -24,20 +24,25 @@ const (
 // the source, not by go list, whose answer the test cache would keep.
 func imports() map[string][]string {
 	return map[string][]string{
-		"cmd/eks-x509":      {"internal/cli"},
-		"internal/cli":      {"internal/cache", "internal/config", "internal/format", "internal/keys", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
-		"internal/cache":    {"internal/safefile"},
-		"internal/config":   {},
-		"internal/format":   {},
-		"internal/keys":     {},
-		"internal/minica":   {},
-		"internal/safefile": {},
-		"internal/sandbox":  {"internal/minica"}, // nothing of pkg: it must not share the client's bugs
-		"internal/session":  {"internal/cache", "internal/config", "internal/keys", "pkg/x509creds"},
-		"internal/term":     {},
-		"pkg/ekstoken":      {},
-		"pkg/sigv4x509":     {},
-		"pkg/x509creds":     {"pkg/sigv4x509"},
+		"cmd/eks-x509": {"internal/cli"},
+		"internal/cli": {"internal/awsapi", "internal/awsfiles", "internal/cache", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
+			"internal/safefile", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
+		"internal/awsapi":     {"pkg/ekstoken"},
+		"internal/awsfiles":   {"internal/safefile"},
+		"internal/doctor":     {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
+		"internal/kubeconfig": {"internal/safefile"},
+		"internal/cache":      {"internal/safefile"},
+		"internal/config":     {},
+		"internal/format":     {},
+		"internal/keys":       {},
+		"internal/minica":     {},
+		"internal/safefile":   {},
+		"internal/sandbox":    {"internal/minica"}, // nothing of pkg: it must not share the client's bugs
+		"internal/session":    {"internal/cache", "internal/config", "internal/keys", "pkg/x509creds"},
+		"internal/term":       {},
+		"pkg/ekstoken":        {},
+		"pkg/sigv4x509":       {},
+		"pkg/x509creds":       {"pkg/sigv4x509"},
 
 		"internal/repotest": {},
 	}
@@ -49,9 +54,10 @@ func outside() map[string][]string {
 		"github.com/spf13/":     {"internal/cli"},
 		"go.uber.org/zap":       {"internal/cli", "internal/session"},
 		"k8s.io/":               {}, // its types cost every start; tests only
+		"go.yaml.in/yaml/v3":    {"internal/config", "internal/doctor", "internal/kubeconfig"},
 		"golang.org/x/term":     {},
-		"github.com/aws/":       {"internal/cache", "internal/cli", "internal/config", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
-		"github.com/rogpeppe/":  {},
+		"github.com/aws/":       {"internal/awsapi", "internal/cache", "internal/cli", "internal/config", "internal/doctor", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
+		"github.com/rogpeppe/":  {"internal/awsfiles"}, // diff
 		"software.sslmate.com/": {"internal/keys"},
 		"golang.org/x/crypto":   {"internal/keys"},
 	}
@@ -62,7 +68,7 @@ func places() map[string][]string {
 	return map[string][]string{
 		"os.Getenv":    {"internal/cli/cli.go"},
 		"os.LookupEnv": {},
-		"os.Environ":   {"internal/cli/sandbox.go"}, // for a child
+		"os.Environ":   {"internal/cli/cli.go"}, // for a child
 		"os.Exit":      {"cmd/eks-x509/main.go"},
 		"log.Fatal":    {},
 		"fmt.Print":    {},
@@ -256,6 +262,11 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	reference, err := filepath.Glob(filepath.Join(root, "docs", "cli", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages = append(pages, reference...)
 	for _, page := range append(pages, filepath.Join(root, "README.md")) {
 		text, err := os.ReadFile(page)
 		if err != nil {

@@ -6,11 +6,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // Edit replaces the file by what edit makes of it, under a lock that every Edit
@@ -20,9 +18,6 @@ import (
 //
 // The lock is a file in lockDir: beside the user's own files it would be litter.
 func Edit(ctx context.Context, path, lockDir string, limit int64, edit func([]byte) ([]byte, error)) (changed bool, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
-		return false, err
-	}
 	target, err := Target(path)
 	if err != nil {
 		return false, err
@@ -30,70 +25,79 @@ func Edit(ctx context.Context, path, lockDir string, limit int64, edit func([]by
 	if err := MkdirPrivate(lockDir); err != nil {
 		return false, err
 	}
-	name := fmt.Sprintf("edit-%.16x.lock", sha256.Sum256([]byte(target)))
-	lock, err := WaitLock(ctx, filepath.Join(lockDir, name))
+	lock, err := WaitLock(ctx, filepath.Join(lockDir, fmt.Sprintf("%x.lock", sha256.Sum256([]byte(target)))))
 	if err != nil {
-		return false, fmt.Errorf("waiting for another process that edits %s: %w", path, err)
+		return false, fmt.Errorf("locking %q: %w", path, err)
 	}
-	defer func() { _ = lock.Unlock() }()
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	return EditLocked(target, limit, edit)
 }
 
-// Target is the absolute path that path leads to through symbolic links, whether
-// or not there is a file.
+// Target follows links, also one to a file that is not there yet, so that all who
+// name the same file lock the same. It makes the file's folder.
 func Target(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	const mostLinks = 40
+	const mostLinks = 40 // as Linux
 	for range mostLinks {
-		link, err := os.Readlink(path)
+		if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+			return "", err
+		}
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 		if err != nil {
-			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-			if err != nil {
-				return path, nil
-			}
-			return filepath.Join(dir, filepath.Base(path)), nil
+			return "", err
 		}
-		if !filepath.IsAbs(link) {
-			link = filepath.Join(filepath.Dir(path), link)
+		if dir, err = filepath.Abs(dir); err != nil {
+			return "", err
 		}
-		path = link
+		path = filepath.Join(dir, filepath.Base(path))
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // no link; what else it is, reading it tells
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(dir, to)
+		}
+		path = to
 	}
 	return "", &fs.PathError{Op: "open", Path: path, Err: errors.New("too many symbolic links")}
 }
 
-// EditLocked is Edit for a caller that holds a lock; target is no link.
+// EditLocked is Edit for a caller that holds a lock of its own kind; target is
+// what Target gave.
 func EditLocked(target string, limit int64, edit func([]byte) ([]byte, error)) (changed bool, err error) {
-	mode := fileMode
-	f, err := os.Open(target)
-	var data []byte
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
+	data, mode, err := readWhole(target, limit)
+	if err != nil {
 		return false, err
-	default:
-		defer f.Close()
-		info, err := f.Stat()
-		if err != nil {
-			return false, err
-		}
-		if !info.Mode().IsRegular() {
-			return false, &fs.PathError{Op: "read", Path: target, Err: errors.New("not a regular file")}
-		}
-		mode = info.Mode().Perm()
-		if data, err = io.ReadAll(io.LimitReader(f, limit+1)); err != nil {
-			return false, err
-		}
-		if int64(len(data)) > limit {
-			return false, &fs.PathError{Op: "read", Path: target, Err: fmt.Errorf("larger than %d bytes", limit)}
-		}
-		_ = f.Close() // before the rename: Windows keeps an open file
 	}
-	after, err := edit(slices.Clone(data))
+	after, err := edit(bytes.Clone(data))
 	if err != nil || bytes.Equal(data, after) {
 		return false, err
 	}
 	return true, Replace(target, after, mode)
+}
+
+// ReadWhole returns what a file of the user's holds, at most limit bytes; nothing
+// if there is none. Links are followed.
+func ReadWhole(path string, limit int64) ([]byte, error) {
+	data, _, err := readWhole(path, limit)
+	return data, err
+}
+
+// readWhole also returns the file's permissions, or those for a new one.
+func readWhole(path string, limit int64) ([]byte, fs.FileMode, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fileMode, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	// /dev/null is usual for "none"; it must not be replaced by a file.
+	if !info.Mode().IsRegular() {
+		return nil, 0, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	}
+	if info.Size() > limit {
+		return nil, 0, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d bytes", limit)}
+	}
+	data, err := os.ReadFile(path)
+	return data, info.Mode().Perm(), err
 }

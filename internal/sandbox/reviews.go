@@ -112,7 +112,7 @@ func protobufFields(message []byte) (map[uint64][]byte, error) {
 		}
 		message = message[n:]
 		length, n := binary.Uvarint(message)
-		if n <= 0 || length > uint64(len(message)-n) {
+		if n <= 0 || length > uint64(len(message)-n) { //nolint:gosec // n is not more than len
 			return nil, errors.New("malformed protobuf: unexpected end")
 		}
 		end := n + int(length) //nolint:gosec // not more than is there

@@ -58,9 +58,18 @@ func caBundle(path string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w", err))
 	}
+	pool, err := CertPool(data)
+	if err != nil {
+		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w in %s", err, path))
+	}
+	return pool, nil
+}
+
+// CertPool is the certificates of a PEM file.
+func CertPool(data []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w", errors.New("no certificate found in "+path)))
+		return nil, errors.New("no certificate found")
 	}
 	return pool, nil
 }

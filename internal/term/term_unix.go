@@ -47,3 +47,17 @@ func echoOff(f *os.File) (restore func(), err error) {
 		_ = raw.Control(func(fd uintptr) { _ = unix.IoctlSetTermios(int(fd), setTermios, before) })
 	}, nil
 }
+
+// IsTerminal says whether what is written to f is seen by a person.
+func IsTerminal(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	ok := false
+	_ = raw.Control(func(fd uintptr) {
+		_, err := unix.IoctlGetTermios(int(fd), getTermios)
+		ok = err == nil
+	})
+	return ok
+}

@@ -31,3 +31,11 @@ func echoOff(f *os.File) (restore func(), err error) {
 	}
 	return func() { _ = windows.SetConsoleMode(console, before) }, nil
 }
+
+// IsTerminal says whether what is written to f is seen by a person, and
+// understands escape sequences.
+func IsTerminal(f *os.File) bool {
+	var mode uint32
+	err := windows.GetConsoleMode(windows.Handle(f.Fd()), &mode)
+	return err == nil && mode&windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING != 0
+}

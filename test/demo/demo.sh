@@ -32,7 +32,22 @@ type_ 'eks-x509 token --cluster-name sandbox | eks-x509 token inspect'
 step 'What the API server learns from its webhook (TokenReview) when it gets that token.'
 type_ 'eks-x509 token --cluster-name sandbox --token-only | demo token-review'
 
-step 'And when something is wrong: a name that the profile does not accept.'
+step 'One command, and kubectl works. The kubeconfig of the demo is in the sandbox.'
+export KUBECONFIG="$(dirname "$EKS_X509_CERTIFICATE")/kubeconfig"
+type_ 'eks-x509 kubeconfig update --cluster-name sandbox'
+if command -v kubectl >/dev/null 2>&1; then
+	type_ 'kubectl get namespaces'
+else
+	echo '# (no kubectl here)'
+fi
+
+step 'Who AWS, the certificate and the cluster say you are.'
+type_ 'eks-x509 whoami --cluster-name sandbox'
+
+step 'And when something is wrong, doctor says what, why and what to do.'
+if type_ 'eks-x509 doctor --cluster-name sandbox --role-arn arn:aws:iam::123456789012:role/unmapped | tail -n 9'; then :; fi
+
+step 'Every error is one line, and a hint: a name that the profile does not accept.'
 if type_ 'eks-x509 token --cluster-name sandbox --role-session-name alice'; then
 	echo 'the sandbox took a session name that it must refuse' >&2
 	exit 1

@@ -1,0 +1,112 @@
+package awsapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	attempts   = 3
+	backoff    = 500 * time.Millisecond // the most before the second attempt; doubled before each later one
+	maxAnswer  = 1 << 20
+	overAnswer = maxAnswer + 1
+)
+
+// query is one question to a server, which may take several attempts.
+type query struct {
+	service, operation string
+	client             *http.Client
+	now                func() time.Time
+	newRequest         func(context.Context) (*http.Request, error)
+}
+
+// answer is what came back, whole.
+type answer struct {
+	status                                      int
+	body                                        []byte
+	contentType, errorType, requestID, location string
+	date                                        time.Time
+	skew                                        time.Duration
+}
+
+// do asks until there is an answer that another attempt would not better.
+// Every error is an *Error.
+func (q query) do(ctx context.Context) (answer, error) {
+	for attempt := 1; ; attempt++ {
+		a, err := q.once(ctx)
+		if err == nil || attempt == attempts || !again(ctx, err) {
+			return a, err
+		}
+		pause := time.NewTimer(rand.N(backoff << (attempt - 1))) //nolint:gosec // jitter is no secret
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return a, err
+		case <-pause.C:
+		}
+	}
+}
+
+// again says whether err may be gone in a second.
+func again(ctx context.Context, err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || ctx.Err() != nil {
+		return false
+	}
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		return false
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return false
+	}
+	return e.StatusCode == http.StatusTooManyRequests || e.StatusCode >= 500 || e.Kind == Unreachable && e.StatusCode == 0
+}
+
+func (q query) once(ctx context.Context) (answer, error) {
+	request, err := q.newRequest(ctx)
+	if err != nil {
+		return answer{}, q.malformed(answer{}, err.Error())
+	}
+	response, err := q.client.Do(request)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return answer{}, q.unreachable(fmt.Errorf("reaching %s: no answer in time: %w", request.URL.Host, context.DeadlineExceeded))
+	}
+	if err != nil {
+		return answer{}, q.unreachable(err)
+	}
+	defer response.Body.Close()
+	a := answer{status: response.StatusCode}
+	h := response.Header
+	a.contentType, a.errorType = h.Get("Content-Type"), h.Get("X-Amzn-Errortype")
+	for _, name := range []string{"X-Amzn-Requestid", "Audit-Id"} { // the second is an API server's
+		if a.requestID == "" {
+			a.requestID = oneLine(h.Get(name))
+		}
+	}
+	if to, err := response.Location(); err == nil {
+		a.location = to.Host
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		a.date, a.skew = date, date.Sub(q.now().Round(0)).Truncate(time.Second)
+	}
+	if a.body, err = io.ReadAll(io.LimitReader(response.Body, overAnswer)); err != nil {
+		return a, q.unreachable(&url.Error{Op: request.Method, URL: request.URL.String(), Err: err})
+	}
+	if len(a.body) == overAnswer {
+		return a, q.malformed(a, fmt.Sprintf("an answer of more than %d bytes", maxAnswer))
+	}
+	a.body = bytes.TrimSpace(a.body)
+	if a.status/100 != 2 || foreign(a) != "" {
+		return a, q.refused(a)
+	}
+	return a, nil
+}

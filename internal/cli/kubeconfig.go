@@ -1,0 +1,306 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/internal/awsapi"
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/format"
+	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/kubeconfig"
+	"github.com/eks-x509/eks-x509/internal/session"
+	"github.com/eks-x509/eks-x509/pkg/ekstoken"
+)
+
+func newKubeconfigCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "kubeconfig",
+		Short:   "Put clusters into your kubeconfig, list them, take them out",
+		Example: "  eks-x509 kubeconfig update --cluster-name my-cluster\n  eks-x509 kubeconfig list",
+		Args:    cobra.ArbitraryArgs,
+		RunE:    a.group,
+	}
+	cmd.AddCommand(newKubeconfigUpdateCmd(a), newKubeconfigListCmd(a), newKubeconfigRemoveCmd(a))
+	return cmd
+}
+
+type updateFlags struct {
+	name, kubeconfig, alias, userAlias, namespace, proxyURL string
+	server, authority                                       string
+	dryRun, noCurrent, absolutePath, selfContained          bool
+}
+
+func newKubeconfigUpdateCmd(a *app) *cobra.Command {
+	var flags updateFlags
+	cmd := &cobra.Command{
+		Use:   "update --cluster-name NAME",
+		Short: "Write cluster, user and context into the kubeconfig, so that kubectl works",
+		Long: `Write cluster, user and context into the kubeconfig, so that kubectl works. The
+cluster is asked of EKS (DescribeCluster) with the session, or given by --server
+and --certificate-authority. Names and flags are those of aws eks
+update-kubeconfig; the user is named after the profile or the role, so that a
+second role for the same cluster stands beside the first.
+
+Everything else in the file stays, comments too. The file is $KUBECONFIG or
+~/.kube/config, or --kubeconfig.
+
+What a configuration profile holds is not written: the entry names the profile.
+What was given by flag or variable is; --self-contained writes it all.`,
+		Example: `  eks-x509 kubeconfig update --cluster-name my-cluster
+  eks-x509 kubeconfig update --cluster-name my-cluster --alias prod --namespace web --no-set-current
+  eks-x509 kubeconfig update --cluster-name my-cluster --server https://… --certificate-authority ca.pem`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runKubeconfigUpdate(cmd.Context(), a, cmd, flags) },
+	}
+	f := cmd.Flags()
+	a.addClusterName(cmd)
+	f.StringVar(&flags.name, "name", "", "the same, as aws eks update-kubeconfig calls it (`NAME`)")
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`FILE` to write; default: $KUBECONFIG, ~/.kube/config")
+	f.StringVar(&flags.alias, "alias", "", "`NAME` of the context; default: the user's")
+	f.StringVar(&flags.userAlias, "user-alias", "", "`NAME` of the user; default: the profile or role, @ and the cluster's ARN")
+	f.StringVar(&flags.namespace, "namespace", "", "`NAMESPACE` of the context")
+	f.StringVar(&flags.proxyURL, "proxy-url", "", "`URL` of the proxy that kubectl takes to the cluster")
+	f.StringVar(&flags.server, "server", "", "`URL` of the API server: EKS is not asked")
+	f.StringVar(&flags.authority, "certificate-authority", "", "`FILE` with the API server's CA, for --server")
+	f.BoolVar(&flags.noCurrent, "no-set-current", false, "leave the current context as it is")
+	f.BoolVar(&flags.absolutePath, "absolute-path", false, "write this program's whole path, for programs with another PATH (IDEs, GUIs)")
+	f.BoolVar(&flags.selfContained, "self-contained", false, "write every setting into the entry, and no profile's name")
+	f.BoolVar(&flags.dryRun, "dry-run", false, "print the kubeconfig as it would be, and change nothing")
+	addSessionFlags(a, cmd)
+	return cmd
+}
+
+func runKubeconfigUpdate(ctx context.Context, a *app, cmd *cobra.Command, flags updateFlags) error {
+	c, err := a.config(cmd)
+	if err != nil {
+		return err
+	}
+	if flags.name != "" {
+		c.ClusterName = flags.name
+	}
+	name, err := clusterName(given(cmd), c)
+	if err != nil {
+		return err
+	}
+	if err := flags.check(cmd); err != nil {
+		return err
+	}
+	paths, err := kubeconfig.Paths(flags.kubeconfig, a.Getenv)
+	if err != nil {
+		return &usageError{err}
+	}
+	cluster, err := a.findCluster(ctx, c, name, flags)
+	if err != nil {
+		return err
+	}
+	entry, err := a.kubeEntry(ctx, cmd, c, cluster, flags)
+	if err != nil {
+		return err
+	}
+	path, skipped := kubeconfig.Choose(paths, entry.Cluster)
+	for _, err := range skipped {
+		a.warn("passed over: " + err.Error())
+	}
+	return a.writeKubeconfig(ctx, path, entry, flags)
+}
+
+func (f updateFlags) check(cmd *cobra.Command) error {
+	if (f.server == "") != (f.authority == "") {
+		return misuse("--server and --certificate-authority go together")
+	}
+	for _, u := range []struct{ flag, value string }{{"--server", f.server}, {"--proxy-url", f.proxyURL}} {
+		if u.value == "" {
+			continue
+		}
+		parsed, err := url.Parse(u.value)
+		if err != nil || parsed.Host == "" || parsed.Scheme != "https" && (u.flag == "--server" || parsed.Scheme != "http" && parsed.Scheme != "socks5") {
+			return misuse("invalid %s: a URL such as https://host is needed", u.flag)
+		}
+	}
+	flags := given(cmd)
+	for _, name := range []string{"kubeconfig", "alias", "user-alias", "namespace", "name"} {
+		if value, ok := flags[name]; ok && value == "" {
+			return misuse("invalid --%s: it is empty", name)
+		}
+	}
+	return nil
+}
+
+// findCluster asks EKS, unless the flags say it all.
+func (a *app) findCluster(ctx context.Context, c config.Config, name string, flags updateFlags) (awsapi.Cluster, error) {
+	if flags.server != "" {
+		pem, err := os.ReadFile(flags.authority)
+		if err != nil {
+			return awsapi.Cluster{}, misuse("reading --certificate-authority: %w", err)
+		}
+		if _, err := session.CertPool(pem); err != nil {
+			return awsapi.Cluster{}, misuse("invalid --certificate-authority %q: %w", flags.authority, err)
+		}
+		role, err := arn.Parse(c.RoleARN)
+		if err != nil {
+			return awsapi.Cluster{}, err
+		}
+		id := arn.ARN{Partition: role.Partition, Service: "eks", Region: c.Region, AccountID: role.AccountID, Resource: "cluster/" + name}
+		return awsapi.Cluster{Name: name, ARN: id.String(), Endpoint: flags.server, CertificateAuthority: pem}, nil
+	}
+	creds, err := session.Credentials(ctx, c, a.sessionOptions())
+	if err != nil {
+		return awsapi.Cluster{}, err
+	}
+	client, err := a.awsClient(c, creds)
+	if err != nil {
+		return awsapi.Cluster{}, err
+	}
+	cluster, err := client.DescribeCluster(ctx, name)
+	if err != nil {
+		return awsapi.Cluster{}, err
+	}
+	return cluster, checkStatus(cluster)
+}
+
+// kubeEntry is what is to be written.
+func (a *app) kubeEntry(ctx context.Context, cmd *cobra.Command, c config.Config, cluster awsapi.Cluster, flags updateFlags) (kubeconfig.Entry, error) {
+	command, err := a.pluginCommand(flags.absolutePath)
+	if err != nil {
+		return kubeconfig.Entry{}, err
+	}
+	settings, err := a.settingsAsArgs(cmd, flags.selfContained)
+	if err != nil {
+		return kubeconfig.Entry{}, err
+	}
+	which := []string{"--cluster-name", cluster.Name}
+	if cluster.ID != "" {
+		which = []string{"--cluster-id", cluster.ID}
+	}
+	region := c.Region
+	if parsed, err := arn.Parse(cluster.ARN); err == nil {
+		region = parsed.Region
+	}
+	// The host of the token's STS, whatever AWS_REGION says when kubectl runs.
+	args := append(append([]string{"token"}, which...), "--region", region)
+	entry := kubeconfig.Entry{
+		Cluster: cluster.ARN, User: flags.userAlias, Context: flags.alias, Server: cluster.Endpoint,
+		CertificateAuthorityData: cluster.CertificateAuthority, ProxyURL: flags.proxyURL, Namespace: flags.namespace,
+		Exec: kubeconfig.Exec{
+			APIVersion: a.execVersion(ctx), Command: command, Args: append(args, settings...),
+			InteractiveMode: a.interactiveMode(ctx, c),
+			InstallHint:     "eks-x509 is needed to reach this cluster: install it and put it on your PATH",
+		},
+	}
+	if entry.User == "" {
+		who := c.Profile
+		if who == "" {
+			who = c.RoleARN[strings.LastIndexByte(c.RoleARN, '/')+1:]
+		}
+		entry.User = who + "@" + cluster.ARN
+	}
+	if entry.Context == "" {
+		entry.Context = entry.User
+	}
+	return entry, ekstoken.CheckClusterName(which[1])
+}
+
+// pluginCommand is how kubectl is to start us: by name if PATH leads here.
+func (a *app) pluginCommand(absolutePath bool) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if absolutePath {
+		return self, nil
+	}
+	const name = "eks-x509"
+	if found, err := exec.LookPath(name); err == nil && sameFile(found, self) {
+		return name, nil
+	}
+	a.warn("PATH does not lead to this eks-x509: its whole path is written; after installing it, run this again")
+	return self, nil
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// execVersion is v1 if kubectl knows it (1.22 and later), else v1beta1, which
+// every kubectl in use does.
+func (a *app) execVersion(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "kubectl", "version", "--client", "-o", "json").Output()
+	if err != nil {
+		return format.ExecV1Beta1
+	}
+	var version struct {
+		Client struct {
+			Minor string `json:"minor"` // "33", "33+"
+		} `json:"clientVersion"`
+	}
+	if json.Unmarshal(out, &version) != nil {
+		return format.ExecV1Beta1
+	}
+	if minor, err := strconv.Atoi(strings.TrimRight(version.Client.Minor, "+")); err != nil || minor < 22 {
+		return format.ExecV1Beta1
+	}
+	return format.ExecV1
+}
+
+// interactiveMode is Never, unless the key's password may have to be asked for.
+func (a *app) interactiveMode(ctx context.Context, c config.Config) string {
+	c.Password.Inline = "" // a variable of this shell may not be there later
+	o := a.sessionOptions()
+	o.Warn = func(string) {}
+	o.AskPassword = nil
+	_, err := session.OpenKey(ctx, c, o)
+	if e, ok := errors.AsType[*keys.Error](err); ok && e.Reason == keys.PasswordNeeded {
+		return "IfAvailable"
+	}
+	return "Never"
+}
+
+func (a *app) writeKubeconfig(ctx context.Context, path string, entry kubeconfig.Entry, flags updateFlags) error {
+	known := false
+	edit := func(data []byte) ([]byte, error) {
+		items, err := kubeconfig.List(data)
+		if err != nil {
+			return nil, err
+		}
+		known = false
+		for _, item := range items {
+			known = known || item.Context == entry.Context
+		}
+		return kubeconfig.Set(data, entry, !flags.noCurrent)
+	}
+	if flags.dryRun {
+		data, _, err := kubeconfig.Read(path)
+		if err != nil {
+			return err
+		}
+		after, err := edit(data)
+		if err != nil {
+			return fmt.Errorf("editing %s: %w", path, err)
+		}
+		_, err = a.Stdout.Write(after)
+		return err
+	}
+	if _, err := kubeconfig.Update(ctx, path, edit); err != nil {
+		return err
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	done := map[bool]string{false: "Added new context %s to %s\n", true: "Updated context %s in %s\n"}[known]
+	_, err := fmt.Fprintf(a.Stdout, done, entry.Context, path)
+	return err
+}

@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/internal/kubeconfig"
+)
+
+// kubeContext is a context of ours and the file it is in.
+type kubeContext struct {
+	File string
+	kubeconfig.Item
+}
+
+// kubeContextJSON is how it is listed.
+type kubeContextJSON struct {
+	File      string   `json:"file"`
+	Context   string   `json:"context"`
+	Cluster   string   `json:"cluster"`
+	User      string   `json:"user"`
+	Namespace string   `json:"namespace,omitempty"`
+	Server    string   `json:"server"`
+	Command   []string `json:"command"`
+	Current   bool     `json:"current"`
+}
+
+func newKubeconfigListCmd(a *app) *cobra.Command {
+	var output, path string
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the contexts that eks-x509 serves",
+		Example: "  eks-x509 kubeconfig list",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			paths, err := kubeconfig.Paths(path, a.Getenv)
+			if err != nil {
+				return &usageError{err}
+			}
+			found, err := kubeContexts(paths)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				list := make([]kubeContextJSON, len(found))
+				for i, k := range found {
+					list[i] = kubeContextJSON{k.File, k.Context, k.Cluster, k.User, k.Namespace, k.Server, append([]string{k.Exec.Command}, k.Exec.Args...), k.Current}
+				}
+				return writeJSON(a.Stdout, list)
+			}
+			if len(found) == 0 {
+				a.notice("no context of eks-x509 in " + strings.Join(paths, ", ") + "; eks-x509 kubeconfig update --cluster-name NAME makes one")
+				return nil
+			}
+			rows := [][]string{{"CURRENT", "CONTEXT", "SERVER", "NAMESPACE", "COMMAND", "FILE"}}
+			for _, k := range found {
+				current := map[bool]string{true: "*"}[k.Current]
+				rows = append(rows, []string{current, k.Context, k.Server, k.Namespace, k.Exec.Command + " " + strings.Join(k.Exec.Args, " "), k.File})
+			}
+			return a.writeTable(rows)
+		},
+	}
+	cmd.Flags().StringVar(&path, "kubeconfig", "", "`FILE` to read; default: $KUBECONFIG, ~/.kube/config")
+	addOutput(cmd, &output)
+	return cmd
+}
+
+// kubeContexts are ours, of all files that are there.
+func kubeContexts(paths []string) ([]kubeContext, error) {
+	var found []kubeContext
+	for _, path := range paths {
+		data, _, err := kubeconfig.Read(path)
+		if err != nil {
+			return found, err
+		}
+		items, err := kubeconfig.List(data)
+		if err != nil {
+			return found, fmt.Errorf("reading %s: %w", path, err)
+		}
+		for _, item := range items {
+			found = append(found, kubeContext{path, item})
+		}
+	}
+	return found, nil
+}
+
+func newKubeconfigRemoveCmd(a *app) *cobra.Command {
+	var path, cluster string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "remove {CONTEXT | --cluster-name NAME | --all}",
+		Short: "Take contexts of eks-x509 out of the kubeconfig, with what only they use",
+		Long: `Take contexts of eks-x509 out of the kubeconfig, with the users and clusters that
+only they use. Contexts of other programs are never touched.`,
+		Example: "  eks-x509 kubeconfig remove --cluster-name my-cluster",
+		Args: func(_ *cobra.Command, args []string) error {
+			ways := len(args)
+			for _, given := range []bool{cluster != "", all} {
+				if given {
+					ways++
+				}
+			}
+			if ways != 1 {
+				return misuse("one of these is needed: a context, --cluster-name or --all")
+			}
+			return nil
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return a.contextNames(path), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			paths, err := kubeconfig.Paths(path, a.Getenv)
+			if err != nil {
+				return &usageError{err}
+			}
+			match := func(item kubeconfig.Item) bool {
+				return all || len(args) > 0 && item.Context == args[0] || cluster != "" && clusterOf(item) == cluster
+			}
+			return a.removeContexts(cmd.Context(), paths, match)
+		},
+	}
+	cmd.Flags().StringVar(&path, "kubeconfig", "", "`FILE` to edit; default: $KUBECONFIG, ~/.kube/config")
+	cmd.Flags().StringVar(&cluster, "cluster-name", "", "remove every context of this cluster (`NAME`)")
+	cmd.Flags().BoolVar(&all, "all", false, "remove every context of eks-x509")
+	return cmd
+}
+
+func (a *app) removeContexts(ctx context.Context, paths []string, match func(kubeconfig.Item) bool) error {
+	count := 0
+	for _, path := range paths {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var removed []string
+		_, err := kubeconfig.Update(ctx, path, func(data []byte) (after []byte, err error) {
+			after, removed, err = kubeconfig.Remove(data, match)
+			return after, err
+		})
+		if err != nil {
+			return err
+		}
+		for _, name := range removed {
+			count++
+			if _, err := fmt.Fprintf(a.Stdout, "Removed context %s from %s\n", name, path); err != nil {
+				return err
+			}
+		}
+	}
+	if count == 0 {
+		return &noContextError{strings.Join(paths, ", ")}
+	}
+	return nil
+}
+
+// noContextError: nothing of ours is there to remove.
+type noContextError struct{ where string }
+
+func (e *noContextError) Error() string { return "no such context of eks-x509 found in " + e.where }
+
+// contextNames completes contexts of ours.
+func (a *app) contextNames(path string) []string {
+	paths, err := kubeconfig.Paths(path, a.Getenv)
+	if err != nil {
+		return nil
+	}
+	found, _ := kubeContexts(paths)
+	var names []string
+	for _, k := range found {
+		names = append(names, k.Context)
+	}
+	return names
+}
+
+// clusterOf is the EKS cluster whose token the entry asks for.
+func clusterOf(item kubeconfig.Item) string {
+	for i, arg := range item.Exec.Args {
+		switch name, value, joined := strings.Cut(arg, "="); {
+		case name != "--cluster-name" && name != "--cluster-id" && name != "-i":
+		case joined:
+			return value
+		case i+1 < len(item.Exec.Args):
+			return item.Exec.Args[i+1]
+		}
+	}
+	return ""
+}

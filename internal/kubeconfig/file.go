@@ -1,0 +1,167 @@
+package kubeconfig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
+)
+
+const (
+	lockWait = 10 * time.Second
+	lockPoll = 25 * time.Millisecond
+)
+
+// LockedError is a lock that did not go away.
+type LockedError struct{ Path string }
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("%q is there (remove it if no program is changing the kubeconfig)", e.Path)
+}
+
+// Paths are the kubeconfigs, as kubectl and the AWS CLI find them: the flag, else
+// the list in KUBECONFIG, else the one in the home directory.
+func Paths(flag string, getenv func(string) string) ([]string, error) {
+	if flag != "" {
+		return []string{flag}, nil
+	}
+	paths := slices.DeleteFunc(filepath.SplitList(getenv("KUBECONFIG")), func(p string) bool { return p == "" })
+	if len(paths) > 0 {
+		return paths, nil
+	}
+	for _, name := range []string{"HOME", "USERPROFILE"} {
+		if home := getenv(name); home != "" {
+			return []string{filepath.Join(home, ".kube", "config")}, nil
+		}
+	}
+	return nil, errors.New("finding the kubeconfig: no home directory found, and KUBECONFIG is not set")
+}
+
+// Choose is the kubeconfig to write a cluster into: the first that has a cluster
+// of this name, else the first. It also says why others were passed over.
+func Choose(paths []string, cluster string) (path string, skipped []error) {
+	if len(paths) == 0 {
+		return "", nil
+	}
+	var first error // not passed over: it is the one to write, and will say so then
+	for i, p := range paths {
+		has, err := hasCluster(p, cluster)
+		switch {
+		case has && first != nil:
+			return p, append([]error{first}, skipped...)
+		case has:
+			return p, skipped
+		case i == 0:
+			first = err
+		case err != nil:
+			skipped = append(skipped, err)
+		}
+	}
+	return paths[0], skipped
+}
+
+func hasCluster(path, cluster string) (bool, error) {
+	data, _, err := Read(path)
+	if err != nil {
+		return false, err
+	}
+	d, err := parse(data)
+	if err != nil {
+		return false, fmt.Errorf("reading %q: %w", path, err)
+	}
+	return d.position(clusters, cluster) >= 0, nil
+}
+
+// Read reads a kubeconfig and its mode. One that is not there is empty, with the
+// mode for a new one.
+func Read(path string) ([]byte, fs.FileMode, error) {
+	info, err := os.Stat(path) // before it is opened: opening a pipe would wait
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0o600, nil
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading kubeconfig: %w", err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading kubeconfig: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, largest+1)) // parse refuses what is larger
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading kubeconfig: %w", err)
+	}
+	return data, info.Mode().Perm(), nil
+}
+
+// Update changes a kubeconfig under the lock of client-go, so that kubectl and we
+// wait for each other, whole or not at all. A symbolic link stays one. If edit
+// changes nothing, nothing is written.
+func Update(ctx context.Context, path string, edit func([]byte) ([]byte, error)) (changed bool, err error) {
+	target, err := safefile.Target(path)
+	if err != nil {
+		return false, fmt.Errorf("finding kubeconfig: %w", err)
+	}
+	named, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err == nil {
+		named, err = filepath.Abs(filepath.Join(named, filepath.Base(path)))
+	}
+	if err != nil {
+		return false, fmt.Errorf("finding kubeconfig: %w", err)
+	}
+	// client-go locks the name that it is given. Those who come by another name meet
+	// at the target's lock. Sorted, so that two of us don't wait for each other.
+	names := []string{named, target}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if err := lock(ctx, name+".lock"); err != nil {
+			return false, err
+		}
+		defer func() {
+			if gone := os.Remove(name + ".lock"); err == nil && gone != nil {
+				err = fmt.Errorf("unlocking kubeconfig: %w", gone)
+			}
+		}()
+	}
+	changed, err = safefile.EditLocked(target, largest, edit)
+	if err != nil {
+		return false, fmt.Errorf("changing %q: %w", path, err)
+	}
+	return changed, nil
+}
+
+// lock makes the file beside the kubeconfig as clientcmd's lockFile does, and waits
+// where that gives up.
+func lock(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, &LockedError{path})
+	defer cancel()
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0)
+		if err == nil {
+			return f.Close()
+		}
+		// On Windows a file that is being deleted is there, and access to it is denied.
+		busy := errors.Is(err, fs.ErrExist) || runtime.GOOS == "windows" && errors.Is(err, fs.ErrPermission)
+		if !busy {
+			return fmt.Errorf("locking kubeconfig: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("locking kubeconfig: %w", context.Cause(ctx))
+		case <-poll.C:
+		}
+	}
+}
