@@ -283,7 +283,7 @@ func (a *app) writeKubeconfig(ctx context.Context, path string, entry kubeconfig
 		return kubeconfig.Set(data, entry, !flags.noCurrent)
 	}
 	if flags.dryRun {
-		data, _, err := kubeconfig.Read(path)
+		data, err := kubeconfig.Read(path)
 		if err != nil {
 			return err
 		}

@@ -78,7 +78,7 @@ func newKubeconfigListCmd(a *app) *cobra.Command {
 func kubeContexts(paths []string) ([]kubeContext, error) {
 	var found []kubeContext
 	for _, path := range paths {
-		data, _, err := kubeconfig.Read(path)
+		data, err := kubeconfig.Read(path)
 		if err != nil {
 			return found, err
 		}

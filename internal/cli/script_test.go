@@ -80,6 +80,9 @@ func startSandbox(env *testscript.Env) error {
 	}
 	env.Vars = append(env.Vars, s.Environ()...)
 	env.Setenv("HOME", env.WorkDir)
+	for _, name := range []string{"EKS_X509_CONFIG", "KUBECONFIG", "AWS_CONFIG_FILE"} {
+		env.Setenv(name, "") // the usual places, below HOME
+	}
 	env.Setenv("EKS_X509_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
 	env.Setenv("EKS_X509_NO_CACHE", "true") // but for the scripts about it
 	env.Setenv("SANDBOX_PROXY", strings.Replace(s.URL(), "https:", "http:", 1))

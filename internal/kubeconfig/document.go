@@ -168,7 +168,7 @@ func (d *document) commit(texts [][]byte) error {
 	}
 	next, err := parse(t)
 	if err != nil || !sameTop(next.root, d.root) {
-		return errors.New("unsupported kubeconfig: its layout cannot be edited")
+		return errors.New("unsupported kubeconfig: its aliases or its layout cannot be edited")
 	}
 	next.mark = d.mark
 	*d = *next

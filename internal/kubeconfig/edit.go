@@ -74,24 +74,25 @@ func (d *document) insert(list string, item *yaml.Node) error {
 			texts = [][]byte{d.insertLines(d.contentEnd(last, next), lines), d.insertLines(next, lines)}
 		}
 	}
-	d.grow(k, item)
+	if own := d.ownList(k); isEmpty(own) {
+		d.root.Content[k+1] = sequence([]*yaml.Node{item})
+	} else if isFlow(own) {
+		own.Content = slices.Insert(own.Content, 0, item)
+	} else {
+		own.Content = append(own.Content, item)
+	}
 	return d.commit(texts)
 }
 
-// grow adds the entry to the tree.
-func (d *document) grow(k int, item *yaml.Node) {
-	value := d.root.Content[k+1]
-	if value.Kind == yaml.AliasNode {
-		value = detach(value)
+// ownList makes the list in the tree one that no alias shares: what others say by
+// it must stay, and commit sees to that.
+func (d *document) ownList(k int) *yaml.Node {
+	own := *resolve(d.root.Content[k+1])
+	if own.Content = slices.Clone(own.Content); d.root.Content[k+1].Kind == yaml.AliasNode {
+		own.Anchor = ""
 	}
-	if isEmpty(value) {
-		value = sequence([]*yaml.Node{item})
-	} else if isFlow(value) {
-		value.Content = append([]*yaml.Node{item}, value.Content...)
-	} else {
-		value.Content = append(value.Content, item)
-	}
-	d.root.Content[k+1] = value
+	d.root.Content[k+1] = &own
+	return &own
 }
 
 // addKey adds a key to the top level: at its end, or first in braces.
@@ -121,10 +122,7 @@ func (d *document) replace(p part, i int, item *yaml.Node) error {
 	default:
 		texts = d.blockReplace(p, k, i, item)
 	}
-	if value.Kind == yaml.AliasNode {
-		d.root.Content[k+1] = detach(value)
-	}
-	d.root.Content[k+1].Content[i] = item
+	d.ownList(k).Content[i] = item
 	return d.commit(texts)
 }
 
@@ -201,11 +199,8 @@ func (d *document) remove(list, name string) error {
 		}
 		texts = append(texts, rest)
 	}
-	if value.Kind == yaml.AliasNode {
-		value = detach(value)
-		d.root.Content[k+1] = value
-	}
-	value.Content = slices.Delete(value.Content, i, i+1)
+	own := d.ownList(k)
+	own.Content = slices.Delete(own.Content, i, i+1)
 	return d.commit(texts)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -69,7 +68,7 @@ func Choose(paths []string, cluster string) (path string, skipped []error) {
 }
 
 func hasCluster(path, cluster string) (bool, error) {
-	data, _, err := Read(path)
+	data, err := Read(path)
 	if err != nil {
 		return false, err
 	}
@@ -80,29 +79,13 @@ func hasCluster(path, cluster string) (bool, error) {
 	return d.position(clusters, cluster) >= 0, nil
 }
 
-// Read reads a kubeconfig and its mode. One that is not there is empty, with the
-// mode for a new one.
-func Read(path string) ([]byte, fs.FileMode, error) {
-	info, err := os.Stat(path) // before it is opened: opening a pipe would wait
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0o600, nil
-	}
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
-	}
+// Read returns what a kubeconfig holds, nothing if there is none.
+func Read(path string) ([]byte, error) {
+	data, err := safefile.ReadWhole(path, largest)
 	if err != nil {
-		return nil, 0, fmt.Errorf("reading kubeconfig: %w", err)
+		return nil, fmt.Errorf("reading kubeconfig: %w", err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading kubeconfig: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, largest+1)) // parse refuses what is larger
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading kubeconfig: %w", err)
-	}
-	return data, info.Mode().Perm(), nil
+	return data, nil
 }
 
 // Update changes a kubeconfig under the lock of client-go, so that kubectl and we

@@ -22,19 +22,6 @@ func List(data []byte) ([]Item, error) {
 	return d.items(), nil
 }
 
-// Contexts are the names of all contexts.
-func Contexts(data []byte) ([]string, error) {
-	d, err := parse(data)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, c := range d.list(contexts) {
-		names = append(names, text(c, "name"))
-	}
-	return names, nil
-}
-
 // IsOurs says whether a kubeconfig's exec plugin is this program, also as a plugin
 // of kubectl.
 func IsOurs(command string, args []string) bool {

@@ -166,17 +166,7 @@ func clone(n *yaml.Node) *yaml.Node {
 }
 
 // equal compares what two trees say, not how they are written.
-func equal(a, b *yaml.Node) bool {
-	if a.Kind != b.Kind || a.Value != b.Value || len(a.Content) != len(b.Content) || a.Kind != yaml.AliasNode && a.ShortTag() != b.ShortTag() {
-		return false
-	}
-	for i := range a.Content {
-		if !equal(a.Content[i], b.Content[i]) {
-			return false
-		}
-	}
-	return true
-}
+func equal(a, b *yaml.Node) bool { return comparison{}.equal(a, b) }
 
 // sameTop compares two top levels. In which order the keys are is all one, and so
 // is whether a list of nothing, or no current context, is said or left out.
@@ -185,8 +175,36 @@ func sameTop(a, b *yaml.Node) bool {
 	if len(na) != len(nb) {
 		return false
 	}
+	seen := comparison{}
 	for key, value := range na {
-		if other, ok := nb[key]; !ok || !equal(value, other) {
+		if other, ok := nb[key]; !ok || !seen.equal(value, other) {
+			return false
+		}
+	}
+	return true
+}
+
+// comparison holds the pairs that it met through an alias, so that each is compared
+// once: aliases can multiply, and form a ring.
+type comparison map[[2]*yaml.Node]bool
+
+func (c comparison) equal(a, b *yaml.Node) bool {
+	if a.Kind == yaml.AliasNode || b.Kind == yaml.AliasNode {
+		a, b = resolve(a), resolve(b)
+		if a == nil || b == nil {
+			return false
+		}
+		pair := [2]*yaml.Node{a, b}
+		if c[pair] {
+			return true // or else this comparison is over
+		}
+		c[pair] = true
+	}
+	if a.Kind != b.Kind || a.Value != b.Value || len(a.Content) != len(b.Content) || a.ShortTag() != b.ShortTag() {
+		return false
+	}
+	for i := range a.Content {
+		if !c.equal(a.Content[i], b.Content[i]) {
 			return false
 		}
 	}
@@ -202,7 +220,7 @@ func said(m *yaml.Node) map[string]*yaml.Node {
 		key, value := m.Content[i], m.Content[i+1]
 		switch key.Value {
 		case clusters, contexts, users, currentContext:
-			if isEmpty(value) {
+			if isEmpty(resolve(value)) {
 				continue
 			}
 		}

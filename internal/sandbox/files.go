@@ -146,6 +146,11 @@ unset HTTPS_PROXY HTTP_PROXY ALL_PROXY https_proxy http_proxy all_proxy
 		name, value, _ := strings.Cut(pair, "=")
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
 	}
+	if _, err := os.Stat(s.path("config.yaml")); errors.Is(err, fs.ErrNotExist) {
+		if err := writeFile(s.path("config.yaml"), []byte("# the sandbox's configuration file, in place of yours\n"), 0o600); err != nil {
+			return err
+		}
+	}
 	return writeFile(s.path("env.sh"), []byte(b.String()), 0o644)
 }
 

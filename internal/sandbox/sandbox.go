@@ -175,6 +175,10 @@ func (s *Sandbox) Environ() []string {
 		"AWS_CA_BUNDLE=" + s.path("tls-ca.pem"),
 		"EKS_X509_SANDBOX=" + url,
 		"EKS_X509_CACHE_DIR=" + s.path("cache"),
+		// What the person has configured is neither read nor written.
+		"EKS_X509_CONFIG=" + s.path("config.yaml"),
+		"KUBECONFIG=" + s.path("kubeconfig"),
+		"AWS_CONFIG_FILE=" + s.path("aws-config"),
 	}
 	if len(w.TrustAnchors) > 0 {
 		env = append(env, "EKS_X509_TRUST_ANCHOR_ARN="+w.TrustAnchors[0].ARN)

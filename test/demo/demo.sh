@@ -33,7 +33,6 @@ step 'What the API server learns from its webhook (TokenReview) when it gets tha
 type_ 'eks-x509 token --cluster-name sandbox --token-only | demo token-review'
 
 step 'One command, and kubectl works. The kubeconfig of the demo is in the sandbox.'
-export KUBECONFIG="$(dirname "$EKS_X509_CERTIFICATE")/kubeconfig"
 type_ 'eks-x509 kubeconfig update --cluster-name sandbox'
 if command -v kubectl >/dev/null 2>&1; then
 	type_ 'kubectl get namespaces'
