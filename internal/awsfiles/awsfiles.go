@@ -57,7 +57,7 @@ func Read(path string) ([]byte, error) {
 func Update(ctx context.Context, path, lockDir string, edit func([]byte) ([]byte, error)) (changed bool, err error) {
 	changed, err = safefile.Edit(ctx, path, lockDir, maxFile, edit)
 	if err != nil {
-		return false, fmt.Errorf("editing the AWS config file: %w", err)
+		return false, fmt.Errorf("editing the AWS config file %q: %w", path, err)
 	}
 	return changed, nil
 }

@@ -117,7 +117,7 @@ func TestUpdateOfWhatIsNoFile(t *testing.T) {
 	path := filepath.Join(top, "config")
 	check(t, os.Mkdir(path, 0o700))
 	_, err := Update(t.Context(), path, filepath.Join(top, "locks"), to("x"))
-	if err == nil || !strings.HasSuffix(err.Error(), `": not a regular file`) {
+	if err == nil || !strings.HasSuffix(err.Error(), `: not a regular file`) {
 		t.Error(err)
 	}
 	_, err = Update(t.Context(), filepath.Join(os.DevNull), filepath.Join(top, "locks"), to("x"))
@@ -136,7 +136,7 @@ func TestUpdateWaitsItsTurn(t *testing.T) {
 		_, err := Update(ctx, path, lockDir, to("x"))
 		return nil, err
 	})
-	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), fmt.Sprintf("locking the AWS config file %q: ", path)) {
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), fmt.Sprintf("locking %q: ", path)) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {

@@ -88,6 +88,9 @@ func runKubeconfigUpdate(ctx context.Context, a *app, cmd *cobra.Command, flags 
 		return err
 	}
 	if flags.name != "" {
+		if named, ok := given(cmd)["cluster-name"]; ok && named != flags.name {
+			return misuse("--cluster-name and --name name different clusters")
+		}
 		c.ClusterName = flags.name
 	}
 	name, err := clusterName(given(cmd), c)

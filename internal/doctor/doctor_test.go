@@ -91,7 +91,9 @@ func newPatient(t *testing.T) *patient {
 		name, value, _ := strings.Cut(pair, "=")
 		p.env[name] = value
 	}
-	delete(p.env, "AWS_ENDPOINT_URL")
+	for _, name := range []string{"AWS_ENDPOINT_URL", "KUBECONFIG", "AWS_CONFIG_FILE", "EKS_X509_CONFIG"} {
+		delete(p.env, name)
+	}
 	p.env["HOME"], p.env["USERPROFILE"], p.env["EKS_X509_ENDPOINT"] = p.home, p.home, p.s.URL()
 
 	kubectl := filepath.Join(p.home, "kubectl")
