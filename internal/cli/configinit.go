@@ -107,6 +107,9 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 	if profile != config.DefaultProfile {
 		option = " --profile " + profile
 	}
+	if named := given(cmd)["config"]; named != "" {
+		option += " --config " + named
+	}
 	a.notice("next: eks-x509 whoami" + option)
 	return nil
 }

@@ -95,6 +95,8 @@ func configHints(e *config.Error, command string) []string {
 	switch {
 	case e.Where == "AWS_CA_BUNDLE":
 		return []string{"AWS_CA_BUNDLE takes the place of the system's roots; unset it unless a proxy or the sandbox needs it"}
+	case e.Where == "--profile" || e.Where == "EKS_X509_PROFILE":
+		return []string{"eks-x509 config list shows the profiles"}
 	case e.Missing:
 		return []string{"eks-x509 config init asks for what is needed and writes it down", "to try without an AWS account: eks-x509 sandbox --for eks-x509 token --cluster-name sandbox"}
 	case strings.HasPrefix(e.Where, "--"):

@@ -132,6 +132,9 @@ func (f updateFlags) check(cmd *cobra.Command) error {
 			return misuse("invalid %s: a URL such as https://host is needed", u.flag)
 		}
 	}
+	if f.namespace != "" && !isNamespace(f.namespace) {
+		return misuse("invalid --namespace %q: at most 63 lower-case letters, digits and hyphens are taken, the first and the last no hyphen", f.namespace)
+	}
 	flags := given(cmd)
 	for _, name := range []string{"kubeconfig", "alias", "user-alias", "namespace", "name"} {
 		if value, ok := flags[name]; ok && value == "" {
@@ -139,6 +142,13 @@ func (f updateFlags) check(cmd *cobra.Command) error {
 		}
 	}
 	return nil
+}
+
+// isNamespace: an RFC 1123 label, as Kubernetes names namespaces.
+func isNamespace(s string) bool {
+	const longest = 63
+	return len(s) <= longest && s[0] != '-' && s[len(s)-1] != '-' &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 // findCluster asks EKS, unless the flags say it all.
