@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/awsfiles"
-	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/term"
 )
 
@@ -121,45 +119,4 @@ func (a *app) confirm(ctx context.Context, text, question string) error {
 		return errors.New("nothing was changed")
 	}
 	return nil
-}
-
-// settingsAsArgs are the flags that give another run the settings of this one:
-// the profile for what it holds, and a flag for each setting that comes from
-// elsewhere; all of them as flags if selfContained. No secret is among them.
-func (a *app) settingsAsArgs(cmd *cobra.Command, selfContained bool) ([]string, error) {
-	values, err := config.Values(given(cmd), a.Getenv)
-	if err != nil {
-		return nil, err
-	}
-	flags := given(cmd)
-	var args []string
-	profile, fromFile := config.DefaultProfile, false
-	for _, v := range values {
-		switch fromEnv := strings.HasPrefix(v.Origin, "EKS_X509_") || strings.HasPrefix(v.Origin, "AWS_"); {
-		case v.Name == "profile":
-			profile = v.Value
-		case v.Name == "cluster-name" || v.Name == "region":
-		case v.Origin == "--"+v.Name, fromEnv && !strings.Contains(v.Name, "cache"), selfContained && !fromEnv:
-			if v.Name == "no-cache" {
-				args = append(args, "--no-cache="+v.Value)
-				continue
-			}
-			args = append(args, "--"+v.Name, absolute(v.Name, v.Value))
-		case !fromEnv:
-			fromFile = true
-		}
-	}
-	if fromFile {
-		from := []string{"--profile", profile}
-		path := flags["config"]
-		if path == "" {
-			path = a.Getenv("EKS_X509_CONFIG")
-		}
-		if path != "" {
-			path, err = filepath.Abs(path)
-			from = append(from, "--config", path)
-		}
-		args = append(from, args...)
-	}
-	return args, err
 }

@@ -2,14 +2,10 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -17,11 +13,8 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
-	"github.com/eks-x509/eks-x509/internal/format"
-	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/kubeconfig"
 	"github.com/eks-x509/eks-x509/internal/session"
-	"github.com/eks-x509/eks-x509/pkg/ekstoken"
 )
 
 func newKubeconfigCmd(a *app) *cobra.Command {
@@ -181,105 +174,6 @@ func (a *app) findCluster(ctx context.Context, c config.Config, name string, fla
 		return awsapi.Cluster{}, err
 	}
 	return cluster, checkStatus(cluster)
-}
-
-// kubeEntry is what is to be written.
-func (a *app) kubeEntry(ctx context.Context, cmd *cobra.Command, c config.Config, cluster awsapi.Cluster, flags updateFlags) (kubeconfig.Entry, error) {
-	command, err := a.pluginCommand(flags.absolutePath)
-	if err != nil {
-		return kubeconfig.Entry{}, err
-	}
-	settings, err := a.settingsAsArgs(cmd, flags.selfContained)
-	if err != nil {
-		return kubeconfig.Entry{}, err
-	}
-	which := []string{"--cluster-name", cluster.Name}
-	if cluster.ID != "" {
-		which = []string{"--cluster-id", cluster.ID}
-	}
-	region := c.Region
-	if parsed, err := arn.Parse(cluster.ARN); err == nil {
-		region = parsed.Region
-	}
-	// The host of the token's STS, whatever AWS_REGION says when kubectl runs.
-	args := append(append([]string{"token"}, which...), "--region", region)
-	entry := kubeconfig.Entry{
-		Cluster: cluster.ARN, User: flags.userAlias, Context: flags.alias, Server: cluster.Endpoint,
-		CertificateAuthorityData: cluster.CertificateAuthority, ProxyURL: flags.proxyURL, Namespace: flags.namespace,
-		Exec: kubeconfig.Exec{
-			APIVersion: a.execVersion(ctx), Command: command, Args: append(args, settings...),
-			InteractiveMode: a.interactiveMode(ctx, c),
-			InstallHint:     "eks-x509 is needed to reach this cluster: install it and put it on your PATH",
-		},
-	}
-	if entry.User == "" {
-		who := c.Profile
-		if who == "" {
-			who = c.RoleARN[strings.LastIndexByte(c.RoleARN, '/')+1:]
-		}
-		entry.User = who + "@" + cluster.ARN
-	}
-	if entry.Context == "" {
-		entry.Context = entry.User
-	}
-	return entry, ekstoken.CheckClusterName(which[1])
-}
-
-// pluginCommand is how kubectl is to start us: by name if PATH leads here.
-func (a *app) pluginCommand(absolutePath bool) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	if absolutePath {
-		return self, nil
-	}
-	const name = "eks-x509"
-	if found, err := exec.LookPath(name); err == nil && sameFile(found, self) {
-		return name, nil
-	}
-	a.warn("PATH does not lead to this eks-x509: its whole path is written; after installing it, run this again")
-	return self, nil
-}
-
-func sameFile(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
-}
-
-// execVersion is v1 if kubectl knows it (1.22 and later), else v1beta1, which
-// every kubectl in use does.
-func (a *app) execVersion(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "kubectl", "version", "--client", "-o", "json").Output()
-	if err != nil {
-		return format.ExecV1Beta1
-	}
-	var version struct {
-		Client struct {
-			Minor string `json:"minor"` // "33", "33+"
-		} `json:"clientVersion"`
-	}
-	if json.Unmarshal(out, &version) != nil {
-		return format.ExecV1Beta1
-	}
-	if minor, err := strconv.Atoi(strings.TrimRight(version.Client.Minor, "+")); err != nil || minor < 22 {
-		return format.ExecV1Beta1
-	}
-	return format.ExecV1
-}
-
-// interactiveMode is Never, unless the key's password may have to be asked for.
-func (a *app) interactiveMode(ctx context.Context, c config.Config) string {
-	c.Password.Inline = "" // a variable of this shell may not be there later
-	o := a.sessionOptions()
-	o.Warn = func(string) {}
-	o.AskPassword = nil
-	_, err := session.OpenKey(ctx, c, o)
-	if e, ok := errors.AsType[*keys.Error](err); ok && e.Reason == keys.PasswordNeeded {
-		return "IfAvailable"
-	}
-	return "Never"
 }
 
 func (a *app) writeKubeconfig(ctx context.Context, path string, entry kubeconfig.Entry, flags updateFlags) error {

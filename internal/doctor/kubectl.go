@@ -33,26 +33,34 @@ func checkKubectl(ctx context.Context, f *facts) Result {
 	ctx, cancel := context.WithTimeout(ctx, networkTimeout)
 	defer cancel()
 	out, err := f.RunCommand(ctx, path, "version", "--client", "-o", "json")
-	var version struct {
-		Client struct {
-			Major      string `json:"major"`
-			Minor      string `json:"minor"`
-			GitVersion string `json:"gitVersion"`
-		} `json:"clientVersion"`
-	}
+	var version string
+	var minor int
 	if err == nil {
-		err = json.Unmarshal(out, &version)
+		version, minor, err = KubectlVersion(out)
 	}
-	minor, convErr := strconv.Atoi(strings.TrimRight(version.Client.Minor, "+"))
-	if err != nil || convErr != nil {
+	if err != nil {
 		return found(Warning, "run kubectl version --client", "%s does not tell its version", path)
 	}
 	f.kubectlMinor = minor
-	what := fmt.Sprintf("%s at %s", version.Client.GitVersion, path)
+	what := fmt.Sprintf("%s at %s", version, path)
 	if minor < 24 {
 		return found(Warning, "install a newer kubectl", "%s: it is years out of support", what)
 	}
 	return found(OK, "", "%s", what)
+}
+
+// KubectlVersion reads the output of kubectl version --client -o json.
+func KubectlVersion(out []byte) (version string, minor int, err error) {
+	var v struct {
+		Client struct {
+			Minor      string `json:"minor"` // "33", "33+"
+			GitVersion string `json:"gitVersion"`
+		} `json:"clientVersion"`
+	}
+	if err = json.Unmarshal(out, &v); err == nil {
+		minor, err = strconv.Atoi(strings.TrimRight(v.Client.Minor, "+"))
+	}
+	return v.Client.GitVersion, minor, err
 }
 
 const execGroup = "client.authentication.k8s.io/"
