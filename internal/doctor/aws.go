@@ -84,12 +84,23 @@ func checkClock(_ context.Context, f *facts) Result {
 func checkSession(ctx context.Context, f *facts) Result {
 	c := f.Config
 	c.Cache.Off = true
-	creds, err := session.Credentials(ctx, c, f.Session)
+	packed := 0
+	o := f.Session
+	o.PackedPolicySize = func(percent int) { packed = percent }
+	creds, err := session.Credentials(ctx, c, o)
 	if err != nil {
 		return f.failed(err, "")
 	}
 	f.credentials = creds
-	return found(OK, "", "access key %s until %s", creds.AccessKeyID, creds.Expires.UTC().Format(time.RFC3339))
+	r := found(OK, "", "access key %s until %s", creds.AccessKeyID, creds.Expires.UTC().Format(time.RFC3339))
+	const much = 80 // percent
+	if packed > 0 {
+		r.Found += fmt.Sprintf("; policies and tags take %d%% of what STS allows (packedPolicySize)", packed)
+	}
+	if packed >= much {
+		r.add(Warning, "sessions are refused at 100%", "remove attribute mappings from the Roles Anywhere profile, or shorten its session policy")
+	}
+	return r
 }
 
 func checkDuration(_ context.Context, f *facts) Result {

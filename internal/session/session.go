@@ -33,6 +33,8 @@ type Options struct {
 	Log       *zap.Logger
 	Now       func() time.Time
 	UserAgent func() string
+	// PackedPolicySize is told of a session that is made; see x509creds.Options.
+	PackedPolicySize func(percent int)
 }
 
 // Credentials returns the session that is kept, or makes one. Errors are
@@ -78,7 +80,7 @@ func create(ctx context.Context, c config.Config, o Options) (aws.Credentials, e
 		p.TrustAnchorARN, p.ProfileARN, p.RoleARN = c.TrustAnchorARN, c.ProfileARN, c.RoleARN
 		p.Region, p.Endpoint, p.UseFIPS, p.UseDualStack = c.SessionRegion, c.Endpoint, c.UseFIPS, c.UseDualStack
 		p.Duration, p.RoleSessionName = c.SessionDuration, c.RoleSessionName
-		p.HTTPClient, p.UserAgent, p.Now = client, o.UserAgent(), o.Now
+		p.HTTPClient, p.UserAgent, p.Now, p.PackedPolicySize = client, o.UserAgent(), o.Now, o.PackedPolicySize
 	})
 	return provider.Retrieve(ctx)
 }

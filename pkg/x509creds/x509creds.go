@@ -73,6 +73,10 @@ type Options struct {
 	// UserAgent is sent as the header of that name.
 	UserAgent string
 
+	// PackedPolicySize is told how much of what STS allows the session's policies
+	// and tags take, in percent, if the answer says so; nil: nobody is.
+	PackedPolicySize func(percent int)
+
 	// Now is the clock that signs; time.Now if nil.
 	Now func() time.Time
 }
@@ -171,6 +175,9 @@ func (p *Provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	creds, err := credentials(output, p.options.Now())
 	if err != nil {
 		return aws.Credentials{}, &Error{Kind: Malformed, RequestID: requestID(output.ResultMetadata), Err: err}
+	}
+	if size := output.CredentialSet[0].PackedPolicySize; size != nil && p.options.PackedPolicySize != nil {
+		p.options.PackedPolicySize(int(*size))
 	}
 	return creds, nil
 }

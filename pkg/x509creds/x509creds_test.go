@@ -260,3 +260,15 @@ func TestNoAnswer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestPackedPolicySizeIsTold(t *testing.T) {
+	t.Parallel()
+	told := 0
+	p := newProvider(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, success, expires.Format(time.RFC3339))
+	}, func(o *x509creds.Options) { o.PackedPolicySize = func(percent int) { told = percent } })
+	if _, err := p.Retrieve(t.Context()); err != nil || told != 10 {
+		t.Errorf("told %d%%, %v", told, err)
+	}
+}
