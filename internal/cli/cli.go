@@ -114,7 +114,21 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a), newExecCmd(a), newWhoamiCmd(a), newKubeconfigCmd(a), newDoctorCmd(a), newConfigCmd(a), newCacheCmd(a), newSandboxCmd(a), newVersionCmd(a), newCompletionCmd(a))
+	for _, group := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"person", "For you:", []*cobra.Command{newConfigCmd(a), newKubeconfigCmd(a), newWhoamiCmd(a), newDoctorCmd(a), newExecCmd(a)}},
+		{"program", "For kubectl, the AWS SDKs and your shell:", []*cobra.Command{newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a)}},
+		{"more", "More:", []*cobra.Command{newCacheCmd(a), newSandboxCmd(a), newCompletionCmd(a), newVersionCmd(a)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, cmd := range group.commands {
+			cmd.GroupID = group.id
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("more")
 	return root
 }
 

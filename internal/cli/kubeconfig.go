@@ -59,7 +59,7 @@ What was given by flag or variable is; --self-contained writes it all.`,
 	}
 	f := cmd.Flags()
 	a.addClusterName(cmd)
-	f.StringVar(&flags.name, "name", "", "the same, as aws eks update-kubeconfig calls it (`NAME`)")
+	f.StringVar(&flags.name, "name", "", "`NAME` of the cluster, as aws eks update-kubeconfig has it")
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`FILE` to write; default: $KUBECONFIG, ~/.kube/config")
 	f.StringVar(&flags.alias, "alias", "", "`NAME` of the context; default: the user's")
 	f.StringVar(&flags.userAlias, "user-alias", "", "`NAME` of the user; default: the profile or role, @ and the cluster's ARN")
