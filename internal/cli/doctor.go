@@ -34,8 +34,12 @@ func newDoctorCmd(a *app) *cobra.Command {
 		Long: `Check everything from the certificate to the cluster: configuration, key, clock,
 network, the session, the token, the cluster's answer, kubectl's side. Every check
 runs, and each says what it found, why it matters and what to do. Nothing is
-changed. The exit code is that of the first failure.`,
-		Example: `  eks-x509 doctor --cluster-name my-cluster
+changed. The exit code is that of the first failure.
+
+The cluster is that of --cluster-name, else of the configuration, else of the
+kubeconfig's current context.`,
+		Example: `  eks-x509 doctor
+  eks-x509 doctor --cluster-name my-cluster
   eks-x509 doctor --offline
   eks-x509 doctor --bundle report.txt`,
 		Args: noArgs,
@@ -119,7 +123,7 @@ func (a *app) doctorInput(cmd *cobra.Command, c config.Config, configErr error, 
 		in.KubeContexts = append(in.KubeContexts, doctor.KubeContext{
 			Name: k.Context, File: k.File, Server: k.Server, CertificateAuthority: k.CertificateAuthorityData, User: k.User,
 			APIVersion: k.Exec.APIVersion, Command: k.Exec.Command, Args: k.Exec.Args, InteractiveMode: k.Exec.InteractiveMode,
-			Cluster: clusterOf(k.Item), Ours: true, Current: k.Current,
+			Cluster: clusterOf(k.Item), Profile: argument(k.Item, "--profile"), Ours: true, Current: k.Current,
 		})
 	}
 	return in

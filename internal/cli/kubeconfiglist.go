@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -182,9 +183,14 @@ func (a *app) contextNames(path string) []string {
 
 // clusterOf is the EKS cluster whose token the entry asks for.
 func clusterOf(item kubeconfig.Item) string {
+	return argument(item, "--cluster-name", "--cluster-id", "-i")
+}
+
+// argument is the value of a flag, under any of its names, in the command that the entry runs.
+func argument(item kubeconfig.Item, names ...string) string {
 	for i, arg := range item.Exec.Args {
 		switch name, value, joined := strings.Cut(arg, "="); {
-		case name != "--cluster-name" && name != "--cluster-id" && name != "-i":
+		case !slices.Contains(names, name):
 		case joined:
 			return value
 		case i+1 < len(item.Exec.Args):

@@ -20,6 +20,9 @@ func clusterChecks() []Check {
 }
 
 func checkCluster(ctx context.Context, f *facts) Result {
+	if f.Cluster == "" && f.otherProfile != "" {
+		return found(Skipped, fmt.Sprintf("eks-x509 doctor --profile %q", f.otherProfile), "no cluster named; the current context is of profile %q", f.otherProfile)
+	}
 	if f.Cluster == "" {
 		return found(Skipped, "", "no cluster named (--cluster-name)")
 	}

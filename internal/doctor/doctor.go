@@ -24,7 +24,7 @@ type Input struct {
 	ConfigErr   error    // why there is no Config
 	ConfigFiles []string // that are looked at, whether they are there or not
 	Profile     string   // as chosen; empty: none
-	Cluster     string   // as named; empty: none
+	Cluster     string   // as named; empty: the one that the current context asks for with this profile
 	Offline     bool     // leave out what needs a network
 
 	Getenv  func(string) string
@@ -54,7 +54,7 @@ type KubeContext struct {
 	APIVersion, Command  string
 	Args                 []string
 	InteractiveMode      string
-	Cluster              string // the EKS cluster's name, if the entry says one
+	Cluster, Profile     string // the EKS cluster's name and our profile's, if the entry says them
 	Ours, Current        bool
 }
 

@@ -268,13 +268,23 @@ func TestFailuresDoNotHideOthers(t *testing.T) {
 func TestNoCluster(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t)
-	p.in.Cluster = ""
+	p.in.Cluster, p.in.KubeContexts[0].Current = "", false
 	r := p.run()
-	if r.Status != doctor.OK || result(t, r, "token").Status != doctor.OK {
+	if r.Status != doctor.Note || result(t, r, "token").Status != doctor.OK {
 		t.Errorf("report: %+v", r)
 	}
 	if got := result(t, r, "cluster"); got.Status != doctor.Skipped || got.Found != "no cluster named (--cluster-name)" {
 		t.Errorf("%+v", got)
+	}
+	p.in.KubeContexts[0].Current = true
+	r = p.run()
+	if got := result(t, r, "access"); r.Status != doctor.OK || got.Status != doctor.OK {
+		t.Errorf("the current context's cluster: %+v", got)
+	}
+	p.in.KubeContexts[0].Profile = "other"
+	r = p.run()
+	if got := result(t, r, "cluster"); got.Status != doctor.Skipped || got.Remedy != `eks-x509 doctor --profile "other"` {
+		t.Errorf("another profile's context: %+v", got)
 	}
 }
 

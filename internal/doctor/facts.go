@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // written by one check.
 type facts struct {
 	Input
-	entry *KubeContext // of Cluster, if there is one
+	entry        *KubeContext // of Cluster, if there is one
+	otherProfile string       // what the current context names, if it is not the one that is looked at
 
 	credentials  aws.Credentials
 	skew         *time.Duration // the server's clock minus ours
@@ -35,8 +37,15 @@ func newFacts(in Input) *facts {
 	f := &facts{Input: in}
 	f.Session.AskPassword = onlyOnce(in.Session.AskPassword)
 	f.Session.Warn, f.Session.Notice = func(string) {}, func(string) {}
+	if i := slices.IndexFunc(in.KubeContexts, func(k KubeContext) bool { return k.Ours && k.Current }); i >= 0 && in.Cluster == "" {
+		if k := in.KubeContexts[i]; k.Profile == "" || k.Profile == in.Profile {
+			f.Cluster = k.Cluster
+		} else {
+			f.otherProfile = k.Profile
+		}
+	}
 	for i, k := range in.KubeContexts {
-		if k.Ours && in.Cluster != "" && k.Cluster == in.Cluster && (f.entry == nil || k.Current) {
+		if k.Ours && f.Cluster != "" && k.Cluster == f.Cluster && (f.entry == nil || k.Current) {
 			f.entry = &in.KubeContexts[i]
 		}
 	}

@@ -117,7 +117,7 @@ func (f *facts) entryProblems(k KubeContext) []string {
 	}
 	if f.cluster != nil && f.cluster.Endpoint != "" && f.Cluster == k.Cluster {
 		if !strings.EqualFold(strings.TrimSuffix(k.Server, "/"), strings.TrimSuffix(f.cluster.Endpoint, "/")) {
-			all = append(all, fmt.Sprintf("its server is %s, and the cluster's is %s: the cluster was made anew", k.Server, f.cluster.Endpoint))
+			all = append(all, fmt.Sprintf("its server is %s, and the cluster's is %s: the cluster was made anew, or the entry names another cluster", k.Server, f.cluster.Endpoint))
 		} else if len(k.CertificateAuthority) > 0 && !bytes.Equal(bytes.TrimSpace(k.CertificateAuthority), bytes.TrimSpace(f.cluster.CertificateAuthority)) {
 			all = append(all, "its certificate authority is not the cluster's")
 		}
