@@ -2,6 +2,7 @@
 # make test   the tests
 # make lint   the linters (built on first use, some minutes)
 # make peers  the same against AWS's helper and aws-iam-authenticator
+# make e2e    against Kubernetes, its webhook and the AWS SDKs (built on first use, some minutes)
 # make bench  times, beside the programs that do the same
 # make fuzz   each fuzz target for a while
 # make build  bin/eks-x509, static
@@ -12,7 +13,7 @@ export CGO_ENABLED ?= 1
 RACE := $(if $(shell command -v gcc || command -v cc || command -v clang),-race)
 FUZZTIME ?= 20s
 
-.PHONY: build demo test peers bench lint fuzz clean
+.PHONY: build demo test peers e2e bench lint fuzz clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/eks-x509 ./cmd/eks-x509
@@ -28,6 +29,13 @@ test:
 
 peers:
 	cd test/peers && go test ./...
+
+e2e:
+	@missing=; for file in etcd:etcd-server aws:awscli node:nodejs npm:npm; do \
+		command -v "$${file%:*}" >/dev/null || missing="$$missing $${file#*:}"; done; \
+	/usr/bin/python3 -c 'import boto3' 2>/dev/null || missing="$$missing python3-boto3"; \
+	[ -z "$$missing" ] || apt-get install -y -q --no-install-recommends $$missing
+	cd test/e2e && go test -count=1 -timeout 60m -v -bench . ./...
 
 bench:
 	@command -v aws >/dev/null || apt-get install -y -q --no-install-recommends awscli || echo 'no AWS CLI: its rows are left out'

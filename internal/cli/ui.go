@@ -16,6 +16,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
 
@@ -152,6 +153,9 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 	}
 	lines := hints(err, command)
 	if a.underKubectl() {
+		if _, ok := errors.AsType[*session.RecalledError](err); ok {
+			lines = nil // kubectl runs us five times, and the first has said them
+		}
 		a.say("error", strings.Join(append([]string{err.Error()}, lines...), "; hint: "))
 		return code
 	}

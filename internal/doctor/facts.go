@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,7 +39,7 @@ func newFacts(in Input) *facts {
 	f.Session.AskPassword = onlyOnce(in.Session.AskPassword)
 	f.Session.Warn, f.Session.Notice = func(string) {}, func(string) {}
 	if i := slices.IndexFunc(in.KubeContexts, func(k KubeContext) bool { return k.Ours && k.Current }); i >= 0 && in.Cluster == "" {
-		if k := in.KubeContexts[i]; k.Profile == "" || k.Profile == in.Profile {
+		if k := in.KubeContexts[i]; k.Profile == "" || k.Profile == cmp.Or(in.Profile, config.DefaultProfile) {
 			f.Cluster = k.Cluster
 		} else {
 			f.otherProfile = k.Profile

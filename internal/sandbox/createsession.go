@@ -313,6 +313,9 @@ func (c *call) createSession() *response {
 		c.s.addEvent(c.event(g, nil, refusal))
 		return c.restError(refusal)
 	}
+	if c.ends > 0 {
+		g.Duration = c.ends
+	}
 	s := c.s.issue(g, c.now)
 	c.entry.AccessKeyID, c.entry.SessionName = s.accessKeyID, s.name
 	out := createSessionOutput{SubjectARN: subjectARN(c.world, c.region, g.Certificate)}

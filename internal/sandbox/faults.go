@@ -13,9 +13,9 @@ import (
 // Fault makes the sandbox misbehave.
 type Fault struct {
 	Operation string // "*" is every one
-	// Kind is throttle, status, slow, hang, drop, malformed, html, empty or clock.
+	// Kind is throttle, status, slow, hang, drop, malformed, html, empty, clock or, for CreateSession, ends.
 	Kind  string
-	Value string // throttle: Retry-After in seconds, may be empty; status: 4xx or 5xx; slow, clock: a duration
+	Value string // throttle: Retry-After in seconds, may be empty; status: 4xx or 5xx; slow, clock, ends: a duration
 	Count int    // how many requests are left to hit; 0 is all
 }
 
@@ -52,6 +52,9 @@ func ParseFault(spec string) (Fault, error) {
 	case "slow", "clock":
 		d, err := time.ParseDuration(f.Value)
 		ok = err == nil && (d >= 0 || f.Kind == "clock")
+	case "ends":
+		d, err := time.ParseDuration(f.Value)
+		ok = err == nil && d > 0 && f.Operation == "CreateSession"
 	case "hang", "drop", "malformed", "html", "empty":
 		ok = f.Value == ""
 	default:
@@ -94,14 +97,14 @@ func (f Fault) duration() time.Duration {
 	return d
 }
 
-// takeFaults finds what hits a request: at most one fault that answers, after any number that change clock or speed.
+// takeFaults finds what hits a request: at most one fault that answers, after any number that change clock, speed or the session.
 func (s *Sandbox) takeFaults(operation string) []Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var hit, left []Fault
 	answered := false
 	for _, f := range s.faults {
-		changes := f.Kind == "slow" || f.Kind == "clock"
+		changes := f.Kind == "slow" || f.Kind == "clock" || f.Kind == "ends"
 		if f.Operation != "*" && f.Operation != operation || answered && !changes {
 			left = append(left, f)
 			continue
@@ -127,6 +130,8 @@ func (c *call) misbehave(faults []Fault) *response {
 		switch f.Kind {
 		case "clock":
 			c.now = c.now.Add(f.duration())
+		case "ends":
+			c.ends = f.duration()
 		case "slow":
 			c.delay += f.duration()
 		default:

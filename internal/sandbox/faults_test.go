@@ -13,7 +13,7 @@ func TestParseFault(t *testing.T) {
 	t.Parallel()
 	for _, spec := range []string{
 		"CreateSession:throttle", "CreateSession:throttle=3*2", "GetCallerIdentity:status=503", "*:slow=2s", "TokenReview:hang",
-		"DescribeCluster:drop*1", "ListClusters:malformed", "*:html", "CreateSession:empty", "SelfSubjectReview:drop", "*:clock=-10m", "*:clock=+10m*7",
+		"DescribeCluster:drop*1", "ListClusters:malformed", "*:html", "CreateSession:empty", "SelfSubjectReview:drop", "*:clock=-10m", "CreateSession:ends=90s*2", "*:clock=+10m*7",
 	} {
 		f, err := ParseFault(spec)
 		if err != nil || f.String() != spec {
@@ -29,6 +29,8 @@ func TestParseFault(t *testing.T) {
 		"CreateSession:status":        `invalid fault "CreateSession:status": malformed value ""`,
 		"CreateSession:status=200":    `invalid fault "CreateSession:status=200": malformed value "200"`,
 		"CreateSession:slow=-1s":      `invalid fault "CreateSession:slow=-1s": malformed value "-1s"`,
+		"CreateSession:ends=0s":       `invalid fault "CreateSession:ends=0s": malformed value "0s"`,
+		"GetCallerIdentity:ends=3s":   `invalid fault "GetCallerIdentity:ends=3s": malformed value "3s"`,
 		"CreateSession:clock=tonight": `invalid fault "CreateSession:clock=tonight": malformed value "tonight"`,
 		"CreateSession:hang=1s":       `invalid fault "CreateSession:hang=1s": malformed value "1s"`,
 		"CreateSession:throttle=soon": `invalid fault "CreateSession:throttle=soon": malformed value "soon"`,

@@ -46,6 +46,7 @@ type call struct {
 	world      *World
 	now        time.Time
 	delay      time.Duration
+	ends       time.Duration // how long a session lasts, whatever was asked for; 0: as long as that
 	id, remote string
 	entry      *Entry
 	// toKubernetes is set below a cluster's address, where errors have another form.

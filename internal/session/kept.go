@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/cache"
@@ -89,8 +88,17 @@ func recall(err *cache.RememberedError) error {
 	if r.Code == "" {
 		e.Err = errors.New(r.Cause)
 	}
-	return fmt.Errorf("%w; so it was a moment ago, and was not asked again", e)
+	return &RecalledError{e}
 }
+
+// RecalledError is what AWS said a moment ago.
+type RecalledError struct{ Err error }
+
+func (e *RecalledError) Error() string {
+	return e.Err.Error() + "; so it was a moment ago, and was not asked again"
+}
+
+func (e *RecalledError) Unwrap() error { return e.Err }
 
 // Forget removes the session that is kept for c, and says whether there was one.
 func Forget(c config.Config) (bool, error) {

@@ -50,13 +50,34 @@ func newHome(t *testing.T) *person {
 // take gives the person a certificate, and a configuration that names it.
 func (p *person) take(t *testing.T, pair *minica.Pair) {
 	t.Helper()
-	if err := writePair(p.path("me"), pair); err != nil {
-		t.Fatal(err)
-	}
+	p.give(t, pair)
 	world := shared.aws.World()
 	p.must(t, "eks-x509", "config", "init", "--certificate", p.path("me.pem"), "--private-key", p.path("me.key"),
 		"--trust-anchor-arn", world.TrustAnchors[0].ARN, "--profile-arn", world.Profiles[0].ARN, "--role-arn", testerRole)
 	p.must(t, "eks-x509", "kubeconfig", "update", "--cluster-name", clusterName)
+}
+
+// give puts a certificate and its key where the configuration looks.
+func (p *person) give(t *testing.T, pair *minica.Pair) {
+	t.Helper()
+	if err := writePair(p.path("me"), pair); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// edit replaces what must be there.
+func (p *person) edit(t *testing.T, path, old, replacement string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(data), old) {
+		t.Fatalf("%s has no %q:\n%s", path, old, data)
+	}
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(data), old, replacement)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (p *person) path(name string) string { return filepath.Join(p.home, name) }
