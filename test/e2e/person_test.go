@@ -87,7 +87,7 @@ func (p *person) kubeconfig() string { return p.path(".kube/config") }
 // setenv is for all that the person does from now on.
 func (p *person) setenv(assignments ...string) { p.env = append(p.env, assignments...) }
 
-func (p *person) command(t *testing.T, name string, args ...string) *exec.Cmd {
+func (p *person) command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	path := name
 	for _, dir := range []string{shared.bin, "/usr/local/bin", "/usr/bin", "/bin"} {
@@ -101,7 +101,7 @@ func (p *person) command(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (p *person) run(t *testing.T, name string, args ...string) result {
+func (p *person) run(t testing.TB, name string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := p.command(t, name, args...)
@@ -113,7 +113,7 @@ func (p *person) run(t *testing.T, name string, args ...string) result {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-func (p *person) must(t *testing.T, name string, args ...string) string {
+func (p *person) must(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	r := p.run(t, name, args...)
 	if r.code != 0 {

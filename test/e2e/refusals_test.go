@@ -177,6 +177,9 @@ func TestSessionEndsDuringWatch(t *testing.T) {
 		t.Fatal(err, out)
 	}
 	shows("namespace/after-the-session")
+	if out, err := shared.cluster.admin("delete", "ns", "after-the-session"); err != nil {
+		t.Fatal(err, out)
+	}
 	shared.aws.SetFaults(nil)
 	start := time.Now()
 	p.seesNamespaces(t, "kubectl")
