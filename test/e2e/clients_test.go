@@ -10,7 +10,7 @@ import (
 const assumedTester = ":assumed-role/eks-x509-sandbox/"
 
 // newAWSPerson has a profile x509 in ~/.aws/config by our command, and it is the one in use.
-func newAWSPerson(t *testing.T) *person {
+func newAWSPerson(t testing.TB) *person {
 	t.Helper()
 	p := newPerson(t)
 	p.must(t, "eks-x509", "config", "aws", "--yes")

@@ -25,7 +25,7 @@ type result struct {
 }
 
 // newPerson has a certificate of the sandbox's intermediate, which the role testerRole is for.
-func newPerson(t *testing.T) *person {
+func newPerson(t testing.TB) *person {
 	t.Helper()
 	p := newHome(t)
 	pair, err := shared.aws.Authority().Intermediate.Issue(minica.Leaf("tester"), nil)
@@ -37,7 +37,7 @@ func newPerson(t *testing.T) *person {
 }
 
 // newHome is somebody who has nothing yet. AWS is found by its own names, through the sandbox as a proxy.
-func newHome(t *testing.T) *person {
+func newHome(t testing.TB) *person {
 	t.Helper()
 	home := t.TempDir()
 	return &person{home, []string{
@@ -48,7 +48,7 @@ func newHome(t *testing.T) *person {
 }
 
 // take gives the person a certificate, and a configuration that names it.
-func (p *person) take(t *testing.T, pair *minica.Pair) {
+func (p *person) take(t testing.TB, pair *minica.Pair) {
 	t.Helper()
 	p.give(t, pair)
 	world := shared.aws.World()
@@ -58,7 +58,7 @@ func (p *person) take(t *testing.T, pair *minica.Pair) {
 }
 
 // give puts a certificate and its key where the configuration looks.
-func (p *person) give(t *testing.T, pair *minica.Pair) {
+func (p *person) give(t testing.TB, pair *minica.Pair) {
 	t.Helper()
 	if err := writePair(p.path("me"), pair); err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func (p *person) must(t testing.TB, name string, args ...string) string {
 }
 
 // seesNamespaces is the job done.
-func (p *person) seesNamespaces(t *testing.T, kubectl string) {
+func (p *person) seesNamespaces(t testing.TB, kubectl string) {
 	t.Helper()
 	if out := p.must(t, kubectl, "get", "ns"); !strings.Contains(out, "kube-system") {
 		t.Fatalf("%s get ns printed %q", kubectl, out)
