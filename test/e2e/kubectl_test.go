@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,27 +34,12 @@ func TestExecInfo(t *testing.T) {
 		for _, version := range []string{"v1", "v1beta1"} {
 			t.Run(kubectl+" "+version, func(t *testing.T) {
 				p := newPerson(t)
-				data, err := os.ReadFile(p.kubeconfig())
-				if err != nil {
-					t.Fatal(err)
-				}
-				const api, server = "client.authentication.k8s.io/", "server: "
-				text := string(data)
-				i := strings.Index(text, api)
-				if i < 0 || !strings.Contains(text, server) {
-					t.Fatalf("the kubeconfig is %s", text)
-				}
-				end := i + strings.IndexByte(text[i:], '\n')
-				lineStart := strings.LastIndexByte(text[:i], '\n') + 1
-				indent := text[lineStart : lineStart+len(text[lineStart:i])-len(strings.TrimLeft(text[lineStart:i], " "))]
-				text = text[:i] + api + version + "\n" + indent + "provideClusterInfo: true" + text[end:]
-				at := strings.Index(text, server)
-				lineStart = strings.LastIndexByte(text[:at], '\n') + 1
-				indent = text[lineStart:at]
-				text = text[:lineStart] + indent + "extensions:\n" + indent + "- name: " + api + "exec\n" + indent + "  extension: {clusterName: other}\n" + text[lineStart:]
-				if err := os.WriteFile(p.kubeconfig(), []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				p.edit(t, p.kubeconfig(), "client.authentication.k8s.io/v1\n", "client.authentication.k8s.io/"+version+"\n")
+				p.edit(t, p.kubeconfig(), "provideClusterInfo: false", "provideClusterInfo: true")
+				p.edit(t, p.kubeconfig(), "    server: ", `    extensions:
+    - name: client.authentication.k8s.io/exec
+      extension: {clusterName: other}
+    server: `)
 				p.seesNamespaces(t, kubectl)
 			})
 		}

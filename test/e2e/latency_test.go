@@ -14,7 +14,6 @@ func BenchmarkGetNamespaces(b *testing.B) {
 	type row struct {
 		name string
 		p    *person
-		args []string
 		took []time.Duration
 	}
 	var rows []*row
@@ -28,7 +27,6 @@ func BenchmarkGetNamespaces(b *testing.B) {
 		{"aws-eks-get-token", []string{"aws", "eks", "get-token", "--cluster-name", clusterName}},
 	} {
 		p := newAWSPerson(b)
-		args := []string{"get", "ns"}
 		if r.name == "token" {
 			token := strings.TrimSpace(p.must(b, "eks-x509", "token", "--cluster-name", clusterName, "--token-only"))
 			p.must(b, "kubectl", "config", "set-credentials", "other", "--token="+token)
@@ -37,13 +35,13 @@ func BenchmarkGetNamespaces(b *testing.B) {
 			p.runsForTokens(b, r.args...)
 		}
 		p.seesNamespaces(b, "kubectl")
-		rows = append(rows, &row{name: r.name, p: p, args: args})
+		rows = append(rows, &row{name: r.name, p: p})
 	}
 	for b.Loop() {
 		for range rounds {
 			for _, r := range rows {
 				start := time.Now()
-				r.p.must(b, "kubectl", r.args...)
+				r.p.must(b, "kubectl", "get", "ns")
 				r.took = append(r.took, time.Since(start))
 			}
 		}
