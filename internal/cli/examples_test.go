@@ -39,6 +39,10 @@ func TestExamplesRun(t *testing.T) {
 		if cmd.Name() == "remove" {
 			text += "exec eks-x509 kubeconfig update --cluster-name sandbox\n"
 		}
+		if strings.HasPrefix(cmd.CommandPath(), "eks-x509 cert re") {
+			text += "exec eks-x509 cert ca --certificate lab-ca.pem --private-key lab-ca.key --common-name Lab\n" +
+				"exec eks-x509 cert new --private-key alice.key --csr alice.csr --common-name alice\n"
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+script.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -95,6 +95,9 @@ func exitCode(err error) int {
 		}
 		return exitNotRun
 	}
+	if e, ok := errors.AsType[*codedError](err); ok {
+		return e.code
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitMisuse
 	}

@@ -87,6 +87,24 @@ func invalid(where, format string, args ...any) *Error {
 	return &Error{Where: where, Err: fmt.Errorf("invalid %s: "+format, append([]any{where}, args...)...)}
 }
 
+// LoadKey is Load for what needs no session: the files of certificate and key,
+// the trust anchor, all unchecked and maybe not given, and the password.
+func LoadKey(flags map[string]string, getenv func(string) string) (Config, error) {
+	s, err := source{flags: flags, getenv: getenv}.withFiles()
+	if err != nil {
+		return Config{}, err
+	}
+	c := s.keyFiles()
+	return c, s.password(&c)
+}
+
+func (s source) keyFiles() Config {
+	return Config{
+		Profile: s.profile, Certificate: s.value("certificate"), PrivateKey: s.value("private-key"), Intermediates: s.value("intermediates"),
+		TrustAnchorARN: s.value("trust-anchor-arn"),
+	}
+}
+
 // Load merges flags (those given, by name, without dashes) over the environment
 // and the configuration files, and checks the result. Every error is an *Error.
 func Load(flags map[string]string, getenv func(string) string) (Config, error) {
@@ -94,16 +112,9 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	c := Config{
-		Profile:         s.profile,
-		ClusterName:     s.value("cluster-name"),
-		Certificate:     s.value("certificate"),
-		PrivateKey:      s.value("private-key"),
-		Intermediates:   s.value("intermediates"),
-		RoleSessionName: s.value("role-session-name"),
-		TLS:             TLS{CABundle: getenv("AWS_CA_BUNDLE")},
-		Cache:           Cache{Dir: s.cacheDir()},
-	}
+	c := s.keyFiles()
+	c.ClusterName, c.RoleSessionName = s.value("cluster-name"), s.value("role-session-name")
+	c.TLS, c.Cache = TLS{CABundle: getenv("AWS_CA_BUNDLE")}, Cache{Dir: s.cacheDir()}
 	if c.Proxy, err = proxy(getenv); err != nil {
 		return Config{}, err
 	}

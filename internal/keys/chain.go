@@ -46,7 +46,7 @@ func findLeaf(certs []*x509.Certificate, public crypto.PublicKey) (*x509.Certifi
 	var leaf *x509.Certificate
 	var names []string
 	for _, c := range certs {
-		names = append(names, fmt.Sprintf("%s (%s)", subject(c), keyName(c.PublicKey)))
+		names = append(names, fmt.Sprintf("%s (%s)", subject(c), KeyName(c.PublicKey)))
 		if own, ok := public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(c.PublicKey) {
 			continue
 		}
@@ -55,7 +55,7 @@ func findLeaf(certs []*x509.Certificate, public crypto.PublicKey) (*x509.Certifi
 		}
 	}
 	if leaf == nil {
-		return nil, fmt.Errorf("no certificate for the private key (%s) found: the file holds %s", keyName(public), strings.Join(names, ", "))
+		return nil, fmt.Errorf("no certificate for the private key (%s) found: the file holds %s", KeyName(public), strings.Join(names, ", "))
 	}
 	return leaf, nil
 }

@@ -25,7 +25,7 @@ const maxFileSize = 1 << 20
 // contents is what a file holds, not yet parsed further than its use asks for.
 type contents struct {
 	file   string
-	mode   fs.FileMode
+	info   fs.FileInfo
 	blocks []block
 
 	// Of a PKCS#12 file, which is encrypted as a whole.
@@ -46,7 +46,7 @@ func (o *opener) load(doing, file string) (*contents, error) {
 	if c := o.files[file]; c != nil {
 		return c, nil
 	}
-	data, mode, err := readFile(file)
+	data, info, err := readFile(file)
 	if err != nil {
 		reason := Unreadable
 		switch {
@@ -61,32 +61,43 @@ func (o *opener) load(doing, file string) (*contents, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.mode = mode
+	c.info = info
 	o.files[file] = c
 	return c, nil
 }
 
-func readFile(file string) ([]byte, fs.FileMode, error) {
+func readFile(file string) ([]byte, fs.FileInfo, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, 0, withoutPath(err)
+		return nil, nil, withoutPath(err)
 	}
 	defer f.Close()
 	info, err := f.Stat() // of the open file: the path may lead elsewhere by now
 	if err != nil {
-		return nil, 0, withoutPath(err)
+		return nil, nil, withoutPath(err)
 	}
 	if info.IsDir() {
-		return nil, 0, errors.New("it is a directory")
+		return nil, nil, errors.New("it is a directory")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err != nil {
-		return nil, 0, withoutPath(err)
+		return nil, nil, withoutPath(err)
 	}
 	if len(data) > maxFileSize {
-		return nil, 0, fmt.Errorf("larger than %d bytes", maxFileSize)
+		return nil, nil, fmt.Errorf("larger than %d bytes", maxFileSize)
 	}
-	return data, info.Mode(), nil
+	return data, info, nil
+}
+
+// changed says whether a file is another one than was read.
+func (o *opener) changed() bool {
+	for file, c := range o.files {
+		now, err := os.Stat(file)
+		if err != nil || c.info.Mode().IsRegular() && (!os.SameFile(now, c.info) || !now.ModTime().Equal(c.info.ModTime())) {
+			return err == nil
+		}
+	}
+	return false
 }
 
 // withoutPath takes out the path, which the caller's message has already.
@@ -98,20 +109,21 @@ func withoutPath(err error) error {
 }
 
 func (c *contents) modeWarning() string {
-	if runtime.GOOS == "windows" || !c.mode.IsRegular() { // pipes and Windows have no such modes
+	mode := c.info.Mode()
+	if runtime.GOOS == "windows" || !mode.IsRegular() { // pipes and Windows have no such modes
 		return ""
 	}
 	var open []string
-	if c.mode&0o044 != 0 {
+	if mode&0o044 != 0 {
 		open = append(open, "readable")
 	}
-	if c.mode&0o022 != 0 {
+	if mode&0o022 != 0 {
 		open = append(open, "writable")
 	}
 	if open == nil {
 		return ""
 	}
-	return fmt.Sprintf("private key %q is %s by group or others (mode %04o)", c.file, strings.Join(open, " and "), c.mode.Perm())
+	return fmt.Sprintf("private key %q is %s by group or others (mode %04o)", c.file, strings.Join(open, " and "), mode.Perm())
 }
 
 // parse takes a file apart by what it holds; its name says nothing.

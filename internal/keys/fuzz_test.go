@@ -28,6 +28,9 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if c.info, err = os.Stat("fuzz_test.go"); err != nil {
+			t.Fatal(err)
+		}
 		o.files["x"] = c
 		certs, certErr := o.certificates("opening certificate", "x")
 		signer, keyErr := o.privateKey("x")

@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"slices"
 )
 
@@ -40,9 +41,47 @@ type Key struct {
 }
 
 // Open reads what src names. Every failure is an *Error.
+//
+// A certificate that does not fit its key may be one of two that are being replaced, one after the other: while the files
+// change, Open reads them again.
 func Open(ctx context.Context, src Source) (*Key, error) {
-	o := &opener{ctx: ctx, ask: src.Password, limits: defaultLimits(), files: map[string]*contents{}}
-	return o.open(src)
+	const mostChanges = 5
+	src.Password = once(src.Password)
+	for try := 1; ; try++ {
+		o := newOpener(ctx, src)
+		k, err := o.open(src)
+		if e, ok := errors.AsType[*Error](err); !ok || e.Reason != KeyMismatch || try > mostChanges || !o.changed() {
+			return k, err
+		}
+	}
+}
+
+// OpenCertificate is Open without the private key: the Key has no Signer, and the certificate is the first that is no CA's,
+// or the first of all.
+func OpenCertificate(ctx context.Context, src Source) (*Key, error) {
+	return newOpener(ctx, src).openCertificate(src)
+}
+
+func newOpener(ctx context.Context, src Source) *opener {
+	return &opener{ctx: ctx, ask: src.Password, limits: defaultLimits(), files: map[string]*contents{}}
+}
+
+// once asks for each password once.
+func once(ask func(context.Context, string) ([]byte, error)) func(context.Context, string) ([]byte, error) {
+	if ask == nil {
+		return nil
+	}
+	known := map[string][]byte{}
+	return func(ctx context.Context, prompt string) ([]byte, error) {
+		if p, ok := known[prompt]; ok {
+			return p, nil
+		}
+		p, err := ask(ctx, prompt)
+		if err == nil {
+			known[prompt] = p
+		}
+		return p, err
+	}
 }
 
 // opener is one call of Open.
@@ -53,16 +92,28 @@ type opener struct {
 	files  map[string]*contents // by path, so that no file is read, and no password asked for, twice
 }
 
-func (o *opener) open(src Source) (*Key, error) {
-	own, err := o.certificates("opening certificate", src.Certificate)
+// allCertificates reads those of the certificate's own file, and the others.
+func (o *opener) allCertificates(src Source) (own, others []*x509.Certificate, err error) {
+	if own, err = o.certificates("opening certificate", src.Certificate); err == nil && src.Intermediates != "" {
+		others, err = o.certificates("opening intermediates", src.Intermediates)
+	}
+	return own, others, err
+}
+
+func (o *opener) openCertificate(src Source) (*Key, error) {
+	own, others, err := o.allCertificates(src)
 	if err != nil {
 		return nil, err
 	}
-	var others []*x509.Certificate
-	if src.Intermediates != "" {
-		if others, err = o.certificates("opening intermediates", src.Intermediates); err != nil {
-			return nil, err
-		}
+	leaf := own[max(0, slices.IndexFunc(own, func(c *x509.Certificate) bool { return !c.IsCA }))]
+	path, _ := orderChain(leaf, slices.Concat(own, others))
+	return &Key{Chain: append([]*x509.Certificate{leaf}, path...), file: src.Certificate}, nil
+}
+
+func (o *opener) open(src Source) (*Key, error) {
+	own, others, err := o.allCertificates(src)
+	if err != nil {
+		return nil, err
 	}
 
 	keyFile := src.PrivateKey

@@ -203,10 +203,11 @@ func checkKey(public crypto.PublicKey) error {
 			return nil
 		}
 	}
-	return unsupported("%s key (%s)", keyName(public), supportedKeys)
+	return unsupported("%s key (%s)", KeyName(public), supportedKeys)
 }
 
-func keyName(public crypto.PublicKey) string {
+// KeyName is the kind and size of a key, such as RSA 2048 or ECDSA P-256.
+func KeyName(public crypto.PublicKey) string {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("RSA %d", public.N.BitLen())

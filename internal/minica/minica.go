@@ -1,4 +1,4 @@
-// Package minica makes certificates for the sandbox and for tests: good ones, and ones that a careful server must refuse (SHA-1
+// Package minica makes certificates for the sandbox, labs and tests: good ones, and ones that a careful server must refuse (SHA-1
 // signature, version 1, no keyUsage, a CA as a leaf, no subject, out of date). It is not a certificate authority for real use: it
 // keeps no record of what it issued and applies no policy. See RFC 5280.
 package minica
@@ -24,6 +24,7 @@ import (
 // Serial means a random one and zero dates mean the issuer's.
 type Template struct {
 	Subject             pkix.Name
+	RawSubject          []byte // DER; wins over Subject
 	Serial              *big.Int
 	NotBefore, NotAfter time.Time
 	KeyUsage            x509.KeyUsage
@@ -33,6 +34,7 @@ type Template struct {
 	DNSNames            []string
 	IPAddresses         []net.IP
 	URIs                []*url.URL
+	EmailAddresses      []string
 	ExtraExtensions     []pkix.Extension
 	SignatureAlgorithm  x509.SignatureAlgorithm // zero: fitting the issuer's key, with SHA-256 or better
 	Version1            bool                    // no version field, no extensions; signed with SHA-256
@@ -90,7 +92,7 @@ func GenerateKey(kind string) (crypto.Signer, error) {
 func NewRoot(t Template, key crypto.Signer) (*Pair, error) {
 	p := &Pair{Key: key}
 	var err error
-	p.Certificate, err = create(t, nil, key, key)
+	p.Certificate, err = create(t, nil, key.Public(), key)
 	return p, err
 }
 
@@ -102,23 +104,30 @@ func (p *Pair) Issue(t Template, key crypto.Signer) (*Pair, error) {
 			return nil, err
 		}
 	}
-	certificate, err := create(t, p, key, p.Key)
-	if err != nil {
-		return nil, err
+	child := &Pair{Key: key}
+	var err error
+	child.Certificate, child.Chain, err = p.Sign(t, key.Public())
+	return child, err
+}
+
+// Sign is Issue for a key of which only the public half is here.
+func (p *Pair) Sign(t Template, key crypto.PublicKey) (certificate *x509.Certificate, chain []*x509.Certificate, err error) {
+	if certificate, err = create(t, p, key, p.Key); err != nil {
+		return nil, nil, err
 	}
-	child := &Pair{Certificate: certificate, Key: key}
 	if !selfIssued(p.Certificate) {
-		child.Chain = append([]*x509.Certificate{p.Certificate}, p.Chain...)
+		chain = append([]*x509.Certificate{p.Certificate}, p.Chain...)
 	}
-	return child, nil
+	return certificate, chain, nil
 }
 
 func selfIssued(c *x509.Certificate) bool { return string(c.RawIssuer) == string(c.RawSubject) }
 
-func create(t Template, issuer *Pair, key, signer crypto.Signer) (*x509.Certificate, error) {
+func create(t Template, issuer *Pair, key crypto.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber:          t.Serial,
 		Subject:               t.Subject,
+		RawSubject:            t.RawSubject,
 		NotBefore:             t.NotBefore,
 		NotAfter:              t.NotAfter,
 		KeyUsage:              t.KeyUsage,
@@ -128,6 +137,7 @@ func create(t Template, issuer *Pair, key, signer crypto.Signer) (*x509.Certific
 		DNSNames:              t.DNSNames,
 		IPAddresses:           t.IPAddresses,
 		URIs:                  t.URIs,
+		EmailAddresses:        t.EmailAddresses,
 		ExtraExtensions:       t.ExtraExtensions,
 		SignatureAlgorithm:    t.SignatureAlgorithm,
 	}
@@ -154,7 +164,7 @@ func create(t Template, issuer *Pair, key, signer crypto.Signer) (*x509.Certific
 	if template.NotAfter.IsZero() {
 		template.NotAfter = parent.NotAfter
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, signer)
 	if err != nil {
 		return nil, fmt.Errorf("creating certificate for %q: %w", t.Subject, err)
 	}

@@ -25,13 +25,14 @@ const (
 func imports() map[string][]string {
 	return map[string][]string{
 		"cmd/eks-x509": {"internal/cli"},
-		"internal/cli": {"internal/awsapi", "internal/awsfiles", "internal/cache", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
+		"internal/cli": {"internal/awsapi", "internal/awsfiles", "internal/cache", "internal/certs", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
 			"internal/safefile", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/awsapi":     {"pkg/ekstoken"},
 		"internal/awsfiles":   {"internal/safefile"},
 		"internal/doctor":     {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/kubeconfig": {"internal/safefile"},
 		"internal/cache":      {"internal/safefile"},
+		"internal/certs":      {"internal/minica", "internal/safefile"},
 		"internal/config":     {},
 		"internal/format":     {},
 		"internal/keys":       {},
@@ -58,6 +59,7 @@ func outside() map[string][]string {
 		"golang.org/x/term":     {},
 		"github.com/aws/":       {"internal/awsapi", "internal/cache", "internal/cli", "internal/config", "internal/doctor", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"github.com/rogpeppe/":  {"internal/awsfiles"}, // diff
+		"github.com/youmark/":   {"internal/certs"},    // encrypts PKCS#8
 		"software.sslmate.com/": {"internal/keys"},
 		"golang.org/x/crypto":   {"internal/keys"},
 	}

@@ -82,6 +82,14 @@ func ReadWhole(path string, limit int64) ([]byte, error) {
 	return data, err
 }
 
+// ReadExisting is ReadWhole for a file that must be there.
+func ReadExisting(path string, limit int64) ([]byte, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	return ReadWhole(path, limit)
+}
+
 // readWhole also returns the file's permissions, or those for a new one.
 func readWhole(path string, limit int64) ([]byte, fs.FileMode, error) {
 	info, err := os.Stat(path)

@@ -85,14 +85,19 @@ func create(ctx context.Context, c config.Config, o Options) (aws.Credentials, e
 	return provider.Retrieve(ctx)
 }
 
+// WarnPassword warns of a password that was a flag.
+func WarnPassword(p config.Password, warn func(string)) {
+	if p.OnCommandLine {
+		warn("--pkcs8-password shows the password to every user of this machine; use --key-password-file or EKS_X509_KEY_PASSWORD")
+	}
+}
+
 // OpenKey opens the key and checks all that can be checked without a network.
 func OpenKey(ctx context.Context, c config.Config, o Options) (*keys.Key, error) {
-	if c.Password.OnCommandLine {
-		o.Warn("--pkcs8-password shows the password to every user of this machine; use --key-password-file or EKS_X509_KEY_PASSWORD")
-	}
+	WarnPassword(c.Password, o.Warn)
 	key, err := keys.Open(ctx, keys.Source{
 		Certificate: c.Certificate, PrivateKey: c.PrivateKey, Intermediates: c.Intermediates,
-		Password: passwordSource(c.Password, o.AskPassword),
+		Password: PasswordSource(c.Password, o.AskPassword),
 	})
 	if err != nil {
 		return nil, err
@@ -112,7 +117,8 @@ func OpenKey(ctx context.Context, c config.Config, o Options) (*keys.Key, error)
 
 type passwordFunc = func(ctx context.Context, prompt string) ([]byte, error)
 
-func passwordSource(p config.Password, ask passwordFunc) passwordFunc {
+// PasswordSource is where the configuration says that passwords come from, or ask.
+func PasswordSource(p config.Password, ask passwordFunc) passwordFunc {
 	switch {
 	case p.Inline != "":
 		return func(context.Context, string) ([]byte, error) { return []byte(p.Inline), nil }

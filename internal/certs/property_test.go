@@ -1,0 +1,149 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eks-x509/eks-x509/internal/keys"
+)
+
+// randomRequest has names of all kinds, in the letters that certificates see.
+func randomRequest(r *rand.Rand) Request {
+	text := func(most int) string {
+		letters := []rune("abcXYZ 019'()+,-./:=?@_é漢ü&<>\"\\#;*")
+		out := make([]rune, 1+r.IntN(most))
+		for i := range out {
+			out[i] = letters[r.IntN(len(letters))]
+		}
+		return string(out)
+	}
+	some := func(most int) []string {
+		var out []string
+		for range r.IntN(3) {
+			out = append(out, text(most))
+		}
+		return out
+	}
+	q := Request{Subject: pkix.Name{CommonName: text(64), Organization: some(64), OrganizationalUnit: some(64), Province: some(40), Locality: some(40)}}
+	if r.IntN(2) == 0 {
+		q.Subject.Country = []string{[]string{"CH", "US", "jp"}[r.IntN(3)]}
+	}
+	for i := range r.IntN(3) {
+		q.DNSNames = append(q.DNSNames, fmt.Sprintf("host-%d.example.org", i))
+		q.URIs = append(q.URIs, &url.URL{Scheme: "spiffe", Host: "example.org", Path: fmt.Sprintf("/ns/%d", r.IntN(1000))})
+		q.EmailAddresses = append(q.EmailAddresses, fmt.Sprintf("a%d@example.org", i))
+		q.IPAddresses = append(q.IPAddresses, net.IPv4(10, 0, byte(r.IntN(256)), byte(i)).To4(), net.ParseIP("2001:db8::1"))
+	}
+	return q
+}
+
+// What we make is what OpenSSL reads, and what Roles Anywhere's rules accept.
+func TestOpenSSLAgrees(t *testing.T) {
+	t.Parallel()
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("no openssl here")
+	}
+	now := time.Now()
+	caKey, err := NewKey("p384")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := NewCA(Request{Subject: pkix.Name{CommonName: "Root", Organization: []string{"A", "B"}}}, caKey, now, 24*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	run := func(args ...string) string {
+		t.Helper()
+		c := exec.Command(openssl, args...)
+		c.Dir = dir
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("openssl %q: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	write := func(name string, data []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("root.pem", PEM([]*x509.Certificate{root}))
+	r := rand.New(rand.NewPCG(6, 7))
+	for i := range 200 {
+		kind := []string{"p256", "p384"}[i%2]
+		if i%20 == 0 {
+			kind = "rsa2048" // slow to make
+		}
+		key, err := NewKey(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := randomRequest(r)
+		csr, err := q.CSR(key)
+		if err != nil {
+			t.Fatalf("%+v: %v", q, err)
+		}
+		write("a.csr", csr)
+		if out := run("req", "-verify", "-noout", "-in", "a.csr"); !strings.Contains(out, "OK") {
+			t.Fatalf("openssl req -verify: %s", out)
+		}
+		parsed, err := ParseCSR(csr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain, err := CA{Certificate: root, Signer: caKey}.Issue(parsed, now, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (&keys.Key{Chain: chain}).Check(now); err != nil {
+			t.Fatalf("%+v: %v", q, err)
+		}
+		write("a.pem", PEM(chain))
+		run("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", "root.pem", "a.pem")
+		text := run("x509", "-noout", "-text", "-nameopt", "RFC2253,utf8,-esc_msb", "-in", "a.pem")
+		for _, want := range []string{"Version: 3 (0x2)", "X509v3 Key Usage: critical\n                Digital Signature\n", "TLS Web Client Authentication", "CA:FALSE"} {
+			if !strings.Contains(text, want) {
+				t.Fatalf("openssl x509 -text does not say %q:\n%s", want, text)
+			}
+		}
+		for _, name := range slices.Concat(q.DNSNames, q.EmailAddresses) {
+			if !strings.Contains(text, ":"+name) {
+				t.Fatalf("alternative name %q is not in:\n%s", name, text)
+			}
+		}
+		leaf := chain[0]
+		if got, want := leaf.Subject, q.Subject; got.CommonName != want.CommonName || !slices.Equal(got.OrganizationalUnit, want.OrganizationalUnit) ||
+			!slices.Equal(got.Organization, want.Organization) || !slices.Equal(got.Locality, want.Locality) {
+			t.Fatalf("subject %q, want %q", got, want)
+		}
+		if !bytes.Equal(leaf.RawSubject, parsed.RawSubject) {
+			t.Fatal("the subject was written anew")
+		}
+		if serial := run("x509", "-noout", "-serial", "-in", "a.pem"); !strings.EqualFold(strings.TrimSpace(serial), "serial="+SessionName(leaf)) {
+			t.Fatalf("session name %q, openssl says %q", SessionName(leaf), serial)
+		}
+		renewed, err := OfCertificate(leaf).CSR(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := ParseCSR(renewed); err != nil || !bytes.Equal(again.RawSubject, leaf.RawSubject) || !slices.Equal(again.DNSNames, leaf.DNSNames) ||
+			len(again.URIs) != len(leaf.URIs) || len(again.IPAddresses) != len(leaf.IPAddresses) {
+			t.Fatalf("a renewal asks for other names: %v", err)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package certs
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
+)
+
+// Due says whether a certificate has less than before of its life left. A before
+// of 0 is a third of its whole life.
+func Due(c *x509.Certificate, now time.Time, before time.Duration) bool {
+	if before == 0 {
+		before = c.NotAfter.Sub(c.NotBefore) / 3
+	}
+	return c.NotAfter.Sub(now) < before
+}
+
+// MaxFileSize is that of a certificate's or key's file.
+const MaxFileSize = 1 << 20
+
+// Install puts a renewed certificate in the place of the old one and, if key is
+// not nil, the new key in the place of the old. Whoever reads both finds a pair
+// that fits at every moment, also after we are killed: while the key changes,
+// the certificate's file holds both certificates, and a reader takes the one of
+// its key.
+func Install(certificateFile, keyFile string, chain, key []byte) error {
+	certificateFile, err := safefile.Target(certificateFile) // a link stays one
+	if err != nil {
+		return err
+	}
+	if keyFile == "" {
+		keyFile = certificateFile
+	} else if keyFile, err = safefile.Target(keyFile); err != nil {
+		return err
+	}
+	if keyFile == certificateFile {
+		return installOne(certificateFile, chain, key)
+	}
+	if key == nil {
+		return replace(certificateFile, chain, 0o644)
+	}
+	old, err := safefile.ReadWhole(certificateFile, MaxFileSize)
+	if err != nil {
+		return err
+	}
+	// The new one first: it is the one that a reader which does not look at keys should find afterwards.
+	if err := replace(certificateFile, append(append([]byte(nil), chain...), old...), 0o644); err != nil {
+		return err
+	}
+	if err := replace(keyFile, key, 0o600); err != nil {
+		return err
+	}
+	return replace(certificateFile, chain, 0o644)
+}
+
+// installOne is for a file with the certificate and its key: it is replaced once.
+func installOne(file string, chain, key []byte) error {
+	if key == nil {
+		old, err := safefile.ReadWhole(file, MaxFileSize)
+		if err != nil {
+			return err
+		}
+		key = privateKeys(old)
+		if key == nil {
+			return fmt.Errorf("replacing %q: no private key in PEM found in it", file)
+		}
+	}
+	return replace(file, append(append([]byte(nil), key...), chain...), 0o600)
+}
+
+// replace keeps the mode that the file has.
+func replace(file string, data []byte, mode fs.FileMode) error {
+	info, err := os.Stat(file)
+	if err == nil {
+		mode = info.Mode().Perm()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return safefile.Replace(file, data, mode)
+}

@@ -1,0 +1,161 @@
+package certs
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eks-x509/eks-x509/internal/keys"
+)
+
+type lab struct {
+	t   *testing.T
+	ca  CA
+	now time.Time
+}
+
+func newLab(t *testing.T) lab {
+	t.Helper()
+	key, err := NewKey("p256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	root, err := NewCA(Request{Subject: pkix.Name{CommonName: "Root"}}, key, now, 1000*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lab{t, CA{Certificate: root, Signer: key}, now}
+}
+
+// pair gives the PEM of a new key and of its certificate.
+func (l lab) pair() (chain, key []byte) {
+	l.t.Helper()
+	signer, err := NewKey("p256")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	csr, err := Request{Subject: pkix.Name{CommonName: "alice"}}.CSR(signer)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	parsed, err := ParseCSR(csr)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	all, err := l.ca.Issue(parsed, l.now, 90*time.Hour)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if key, err = EncodeKey(signer, nil); err != nil {
+		l.t.Fatal(err)
+	}
+	return PEM(all), key
+}
+
+// Readers never find one of each, in two files or one.
+func TestInstallWhileRead(t *testing.T) {
+	t.Parallel()
+	for _, oneFile := range []bool{false, true} {
+		dir := t.TempDir()
+		src := keys.Source{Certificate: filepath.Join(dir, "a.pem"), PrivateKey: filepath.Join(dir, "a.key")}
+		if oneFile {
+			src.PrivateKey = ""
+		}
+		l := newLab(t)
+		chain, key := l.pair()
+		if err := Install(src.Certificate, src.PrivateKey, chain, key); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		var readers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				for reads := 0; ; reads++ {
+					select {
+					case <-done:
+						if reads == 0 {
+							t.Error("nothing was read meanwhile")
+						}
+						return
+					default:
+					}
+					if _, err := keys.Open(t.Context(), src); err != nil {
+						t.Errorf("read while it was replaced: %v", err)
+						return
+					}
+				}
+			})
+		}
+		for range 100 {
+			chain, key := l.pair()
+			if err := Install(src.Certificate, src.PrivateKey, chain, key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(done)
+		readers.Wait()
+		data, err := os.ReadFile(src.Certificate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := string(chain); !oneFile && len(data) > len(want)+50 {
+			t.Errorf("the old certificate was left in the file:\n%s", data)
+		}
+	}
+}
+
+func TestDue(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	c := &x509.Certificate{NotBefore: now.Add(-60 * time.Hour), NotAfter: now.Add(30 * time.Hour)} // a third of 90 h is left
+	for _, row := range []struct {
+		before time.Duration
+		at     time.Time
+		want   bool
+	}{
+		{0, now, false}, {0, now.Add(time.Second), true}, {29 * time.Hour, now, false}, {31 * time.Hour, now, true},
+		{time.Hour, now.Add(31 * time.Hour), true},
+	} {
+		if got := Due(c, row.at, row.before); got != row.want {
+			t.Errorf("Due at %s before %s: got %t", row.at, row.before, got)
+		}
+	}
+}
+
+func TestRequestCheck(t *testing.T) {
+	t.Parallel()
+	long := string(make([]byte, 65))
+	for name, r := range map[string]Request{
+		"no subject":        {},
+		"a long name":       {Subject: pkix.Name{CommonName: long}},
+		"a control":         {Subject: pkix.Name{CommonName: "a\nb"}},
+		"no country":        {Subject: pkix.Name{CommonName: "a", Country: []string{"CHE"}}},
+		"a space in DNS":    {Subject: pkix.Name{CommonName: "a"}, DNSNames: []string{"a b"}},
+		"no e-mail address": {Subject: pkix.Name{CommonName: "a"}, EmailAddresses: []string{"A <a@b.c>"}},
+	} {
+		if err := r.Check(); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestSourceIdentity(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	name := func(n int) string {
+		return SourceIdentity(&x509.Certificate{Subject: pkix.Name{CommonName: string(make([]byte, n))}, SerialNumber: l.ca.Certificate.SerialNumber})
+	}
+	for n, want := range map[int]int{1: 4, 61: 64, 62: 62, 64: 64} {
+		if got := len(name(n)); got != want {
+			t.Errorf("CN of %d characters: source identity of %d, want %d", n, got, want)
+		}
+	}
+	if got, want := name(0), "ID="+SessionName(l.ca.Certificate); got != want {
+		t.Errorf("no CN: %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/internal/certs"
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/safefile"
+)
+
+func addBefore(cmd *cobra.Command, before *days) {
+	cmd.Flags().Var(before, "before", "renewal is due when less than this is left; 0: a third of the certificate's life")
+}
+
+// codedError is an error with an exit code that its command promises.
+type codedError struct {
+	err  error
+	code int
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Unwrap() error { return e.err }
+
+func newCertNeedsRenewalCmd(a *app) *cobra.Command {
+	var before days
+	cmd := &cobra.Command{
+		Use:   "needs-renewal [FILE]",
+		Short: "Say by the exit code whether a certificate is due for renewal",
+		Long: `Say whether a certificate, that of the configuration or of FILE, is due for
+renewal. For timers, by the exit code: 0 it is, 1 it is not, 2 nobody can say.`,
+		Example: "  eks-x509 cert needs-renewal --before 30d || test $? -eq 1",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			due, err := a.needsRenewal(cmd, args, time.Duration(before))
+			if err != nil {
+				return &codedError{err, 2}
+			}
+			if !due {
+				return exitStatus(1)
+			}
+			return nil
+		},
+	}
+	addBefore(cmd, &before)
+	addKeyFiles(cmd)
+	return cmd
+}
+
+// addKeyFiles gives a command the settings that name the certificate.
+func addKeyFiles(cmd *cobra.Command) {
+	for _, name := range []string{"profile", "config", "certificate", "private-key", "intermediates", "key-password-file"} {
+		addSetting(cmd, name)
+	}
+	cmd.Flags().SortFlags = false
+}
+
+func (a *app) needsRenewal(cmd *cobra.Command, args []string, before time.Duration) (bool, error) {
+	c, err := a.configured(cmd, args)
+	if err != nil {
+		return false, err
+	}
+	key, err := keys.OpenCertificate(cmd.Context(), a.keySource(c))
+	if err != nil {
+		return false, err
+	}
+	leaf := key.Chain[0]
+	due := certs.Due(leaf, a.Now(), before)
+	verdict := map[bool]string{true: "due for renewal", false: "not due for renewal"}[due]
+	_, err = fmt.Fprintf(a.Stdout, "%s: ends %s (%s), %s\n", printable(certs.Name(leaf.RawSubject)), leaf.NotAfter.UTC().Format(time.RFC3339), relative(leaf.NotAfter.Sub(a.Now())), verdict)
+	return due, err
+}
+
+type renewFlags struct {
+	ca      caFlags
+	before  days
+	newKey  bool
+	keyType string
+}
+
+func newCertRenewCmd(a *app) *cobra.Command {
+	var flags renewFlags
+	cmd := &cobra.Command{
+		Use:   "renew",
+		Short: "Renew a certificate that is due",
+		Long: `Renew the certificate of the configuration when it is due: the same names, signed
+anew. With --new-key the key is new, too, and encrypted as the old one was.
+
+Certificate and key are replaced so that a program which reads them meanwhile
+finds the old pair or the new, and never one of each; so does one that reads
+them after this command was killed. packaging/ has a systemd timer for it.`,
+		Example: `  eks-x509 cert renew --ca-certificate lab-ca.pem --ca-private-key lab-ca.key
+  eks-x509 cert renew --new-key --before 30d --ca-certificate lab-ca.pem \
+      --ca-private-key lab-ca.key`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.ca.check(); err != nil {
+				return err
+			}
+			return a.certRenew(cmd, flags)
+		},
+	}
+	addBefore(cmd, &flags.before)
+	cmd.Flags().BoolVar(&flags.newKey, "new-key", false, "make a new private key, too")
+	addKeyType(cmd, &flags.keyType)
+	addCA(cmd, &flags.ca)
+	for _, name := range []string{"profile", "config", "certificate", "private-key", "intermediates"} {
+		addSetting(cmd, name)
+	}
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
+	ctx := cmd.Context()
+	c, err := a.configured(cmd, nil)
+	if err != nil {
+		return err
+	}
+	unlock, err := a.lockPair(ctx, c.Certificate)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	source := a.keySource(c)
+	old, err := keys.Open(ctx, source)
+	if err != nil {
+		return err
+	}
+	leaf := old.Chain[0]
+	if !certs.Due(leaf, a.Now(), time.Duration(flags.before)) {
+		a.notice(fmt.Sprintf("%s lasts until %s (%s) and is not due for renewal", shown(c.Certificate), leaf.NotAfter.UTC().Format(time.RFC3339), relative(leaf.NotAfter.Sub(a.Now()))))
+		return nil
+	}
+	key, keyPEM := old.Signer, []byte(nil)
+	if flags.newKey {
+		if key, keyPEM, err = a.renewKey(ctx, c, source, flags.keyType); err != nil {
+			return err
+		}
+	}
+	csr, err := certs.OfCertificate(leaf).CSR(key)
+	if err != nil {
+		return err
+	}
+	chain, err := a.issue(ctx, cmd, flags.ca, csr)
+	if err != nil {
+		return err
+	}
+	// What Roles Anywhere would refuse must not take the place of what it takes.
+	if _, err := (&keys.Key{Chain: chain}).Check(a.Now()); err != nil {
+		return fmt.Errorf("keeping the old certificate: %w", err)
+	}
+	if err := certs.Install(c.Certificate, c.PrivateKey, certs.PEM(chain), keyPEM); err != nil {
+		return err
+	}
+	a.notice(fmt.Sprintf("renewed %s, valid until %s", shown(c.Certificate), chain[0].NotAfter.UTC().Format(time.RFC3339)))
+	return nil
+}
+
+// renewKey makes a key as well protected as the old one was.
+func (a *app) renewKey(ctx context.Context, c config.Config, source keys.Source, kind string) (crypto.Signer, []byte, error) {
+	file := c.PrivateKey
+	if file == "" {
+		file = c.Certificate
+	}
+	data, err := safefile.ReadExisting(file, certs.MaxFileSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !certs.HasPrivateKey(data) {
+		return nil, nil, fmt.Errorf("replacing %q: unsupported form of private key (supported: PEM)", file)
+	}
+	key, err := certs.NewKey(kind)
+	if err != nil {
+		return nil, nil, &usageError{err}
+	}
+	var password []byte
+	if certs.IsEncrypted(data) {
+		if password, err = source.Password(ctx, fmt.Sprintf("Password for %q: ", file)); err != nil {
+			return nil, nil, err
+		}
+		if len(password) == 0 {
+			return nil, nil, errors.New("the password is empty")
+		}
+	}
+	keyPEM, err := certs.EncodeKey(key, password)
+	return key, keyPEM, err
+}
+
+// lockPair keeps two renewals of one certificate apart.
+func (a *app) lockPair(ctx context.Context, certificate string) (unlock func(), err error) {
+	target, err := safefile.Target(certificate)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := a.lockDir()
+	if err != nil {
+		return nil, err
+	}
+	if err := safefile.MkdirPrivate(dir); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(target); err != nil {
+		return nil, err
+	}
+	lock, err := safefile.WaitLock(ctx, filepath.Join(dir, fmt.Sprintf("%x.renew.lock", sha256.Sum256([]byte(target)))))
+	if err != nil {
+		return nil, fmt.Errorf("locking %q: %w", certificate, err)
+	}
+	return func() { _ = lock.Unlock() }, nil
+}

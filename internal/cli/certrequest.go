@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/internal/certs"
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/safefile"
+)
+
+// caFlags say who signs.
+type caFlags struct {
+	certificate, key string
+	validity         days
+}
+
+func addCA(cmd *cobra.Command, f *caFlags) {
+	f.validity = days(365 * 24 * time.Hour)
+	cmd.Flags().StringVar(&f.certificate, "ca-certificate", "", "`FILE` with the certificate of a local CA, and maybe those above it (see cert ca)")
+	cmd.Flags().StringVar(&f.key, "ca-private-key", "", "`FILE` with the local CA's private key")
+	cmd.Flags().Var(&f.validity, "validity", "how long the certificate is to last; it never outlasts its CA")
+	addSetting(cmd, "key-password-file")
+}
+
+func (f *caFlags) check() error {
+	switch {
+	case f.certificate == "" || f.key == "":
+		return misuse("no CA given: --ca-certificate with --ca-private-key")
+	case f.validity <= 0:
+		return misuse("invalid --validity %s", &f.validity)
+	}
+	return nil
+}
+
+// issue has the CA sign a request, and returns the certificate and those above
+// it.
+func (a *app) issue(ctx context.Context, cmd *cobra.Command, f caFlags, csrPEM []byte) ([]*x509.Certificate, error) {
+	csr, err := certs.ParseCSR(csrPEM)
+	if err != nil {
+		return nil, err
+	}
+	c, err := config.LoadKey(passwordFlags(cmd), a.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	c.Certificate, c.PrivateKey, c.Intermediates = f.certificate, f.key, ""
+	key, err := keys.Open(ctx, a.keySource(c))
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range key.Warnings {
+		a.warn(w)
+	}
+	ca := certs.CA{Certificate: key.Chain[0], Signer: key.Signer, Chain: key.Chain[1:]}
+	return ca.Issue(csr, a.Now(), time.Duration(f.validity))
+}
+
+func newCertRequestCmd(a *app) *cobra.Command {
+	var flags caFlags
+	var csrFile, certificateFile string
+	cmd := &cobra.Command{
+		Use:   "request",
+		Short: "Have a certificate request signed",
+		Long: `Have a certificate request signed by a local CA (cert ca), for labs. The
+certificate is written with those above it, but for the root, and held against
+what Roles Anywhere accepts. A file that is there is never overwritten: cert
+renew replaces one.`,
+		Example: `  eks-x509 cert request --csr alice.csr --certificate alice.pem \
+      --ca-certificate lab-ca.pem --ca-private-key lab-ca.key --validity 90d`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "csr", "certificate"); err != nil {
+				return err
+			}
+			if err := flags.check(); err != nil {
+				return err
+			}
+			if err := absent(certificateFile); err != nil {
+				return err
+			}
+			csr, err := safefile.ReadExisting(csrFile, certs.MaxFileSize)
+			if err != nil {
+				return fmt.Errorf("opening certificate request: %w", err)
+			}
+			chain, err := a.issue(cmd.Context(), cmd, flags, csr)
+			if err != nil {
+				return err
+			}
+			if err := writeNew(certificateFile, certs.PEM(chain), 0o644); err != nil {
+				return err
+			}
+			a.notice(fmt.Sprintf("wrote %s, valid until %s", shown(certificateFile), chain[0].NotAfter.UTC().Format(time.RFC3339)))
+			return a.accepted(cmd.Context(), certificateFile)
+		},
+	}
+	cmd.Flags().StringVar(&csrFile, "csr", "", "`FILE` with the request (PEM or DER)")
+	cmd.Flags().StringVar(&certificateFile, "certificate", "", "`FILE` to make, with the certificate and those above it")
+	addCA(cmd, &flags)
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+// accepted says what Roles Anywhere would say of a certificate.
+func (a *app) accepted(ctx context.Context, file string) error {
+	key, err := keys.OpenCertificate(ctx, keys.Source{Certificate: file})
+	if err != nil {
+		return err
+	}
+	warnings, err := key.Check(a.Now())
+	for _, w := range warnings {
+		a.warn(w)
+	}
+	return err
+}
