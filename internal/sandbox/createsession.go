@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -70,8 +72,9 @@ type Grant struct {
 	Duration                   time.Duration
 	Tags                       map[string]string
 
-	input       createSessionInput
-	tokenLength int
+	input         createSessionInput
+	tokenLength   int
+	sessionPolicy string
 }
 
 type createSessionInput struct {
@@ -141,8 +144,9 @@ func (g *Grant) assumeRole(world *World) *Refusal {
 	if role == nil {
 		return denied(unable, "no role %q", g.Role.ARN)
 	}
-	if !role.Trusted {
-		return denied(unable, "the trust policy of role %q does not name rolesanywhere.amazonaws.com", role.ARN)
+	g.SourceIdentity, g.Tags = sourceIdentity(g.Certificate), profile.mapped(sessionTags(g.Certificate))
+	if reason := g.distrusted(role, world.Account); reason != "" {
+		return denied(unable, "%s", reason)
 	}
 	seconds := profile.DurationSeconds
 	if d := g.input.DurationSeconds; d != nil {
@@ -153,12 +157,58 @@ func (g *Grant) assumeRole(world *World) *Refusal {
 			"%d s is more than the %d s of role %q", seconds, role.MaxSessionDuration, role.ARN)
 	}
 	g.Role, g.Duration = *role, time.Duration(seconds)*time.Second
-	g.SourceIdentity, g.Tags = sourceIdentity(g.Certificate), sessionTags(g.Certificate)
-	g.tokenLength = profile.SessionTokenLength
+	g.sessionPolicy, g.tokenLength = profile.SessionPolicy, profile.SessionTokenLength
 	if g.tokenLength == 0 {
 		g.tokenLength = defaultSessionTokenLength
 	}
 	return nil
+}
+
+// distrusted says why the role does not trust the certificate, or "". Each of the three actions must be allowed.
+func (g *Grant) distrusted(role *Role, account string) string {
+	if len(role.TrustPolicy) == 0 {
+		if role.Trusted {
+			return ""
+		}
+		return fmt.Sprintf("the trust policy of role %q does not name rolesanywhere.amazonaws.com", role.ARN)
+	}
+	p, err := parsePolicy(role.TrustPolicy, true)
+	if err != nil {
+		return err.Error()
+	}
+	context := map[string]string{"aws:sourcearn": g.TrustAnchorARN, "aws:sourceaccount": account}
+	for key, value := range g.Tags {
+		context["aws:principaltag/"+strings.ToLower(key)] = value
+	}
+	for _, action := range []string{"sts:TagSession", "sts:SetSourceIdentity", "sts:AssumeRole"} {
+		switch action {
+		case "sts:SetSourceIdentity":
+			context["sts:sourceidentity"] = g.SourceIdentity
+		case "sts:AssumeRole":
+			context["sts:rolesessionname"] = g.SessionName // a key of this action only
+		}
+		if !p.allows(policyRequest{service: "rolesanywhere.amazonaws.com", action: action, context: context}) {
+			return fmt.Sprintf("the trust policy of role %q does not allow %s to trust anchor %q with tags %v", role.ARN, action, g.TrustAnchorARN, g.Tags)
+		}
+	}
+	return ""
+}
+
+// mapped leaves the tags that the profile's attribute mappings let through.
+func (p *Profile) mapped(tags map[string]string) map[string]string {
+	if p.AttributeMappings == nil {
+		return tags
+	}
+	kept := map[string]string{}
+	for key, value := range tags {
+		field, attribute, _ := strings.Cut(key, "/")
+		for _, m := range p.AttributeMappings {
+			if m.CertificateField == field && slices.ContainsFunc(m.Specifiers, func(s string) bool { return wildcard(s, attribute) }) {
+				kept[key] = value
+			}
+		}
+	}
+	return kept
 }
 
 // readInput takes each member from the query or from the JSON body. What AWS does with one in both places, or with members it does
@@ -278,23 +328,57 @@ func sessionTags(c *x509.Certificate) map[string]string {
 			tags[key] = value
 		}
 	}
-	add("x509Subject/CN", c.Subject.CommonName)
-	add("x509Subject/O", c.Subject.Organization...)
-	add("x509Subject/OU", c.Subject.OrganizationalUnit...)
-	add("x509Subject/C", c.Subject.Country...)
-	add("x509Subject/ST", c.Subject.Province...)
-	add("x509Subject/L", c.Subject.Locality...)
-	add("x509Issuer/CN", c.Issuer.CommonName)
-	add("x509Issuer/O", c.Issuer.Organization...)
-	add("x509Issuer/OU", c.Issuer.OrganizationalUnit...)
-	add("x509Issuer/C", c.Issuer.Country...)
+	addName := func(prefix string, n pkix.Name) {
+		add(prefix+"CN", n.CommonName)
+		add(prefix+"O", n.Organization...)
+		add(prefix+"OU", n.OrganizationalUnit...)
+		add(prefix+"C", n.Country...)
+		add(prefix+"ST", n.Province...)
+		add(prefix+"L", n.Locality...)
+	}
+	addName("x509Subject/", c.Subject)
+	addName("x509Issuer/", c.Issuer)
 	if len(c.DNSNames) > 0 {
 		add("x509SAN/DNS", c.DNSNames[0])
 	}
 	if len(c.URIs) > 0 {
 		add("x509SAN/URI", c.URIs[0].String())
 	}
+	if n := directoryName(c); n != nil {
+		addName("x509SAN/Name/", *n)
+	}
 	return tags
+}
+
+// directoryName is the first directoryName [4] among the alternative names, RFC 5280 §4.2.1.6.
+func directoryName(c *x509.Certificate) *pkix.Name {
+	for _, e := range c.Extensions {
+		if e.Id.String() != "2.5.29.17" {
+			continue
+		}
+		rest := e.Value
+		var names asn1.RawValue
+		if _, err := asn1.Unmarshal(rest, &names); err != nil {
+			return nil
+		}
+		for rest = names.Bytes; len(rest) > 0; {
+			var one asn1.RawValue
+			var err error
+			if rest, err = asn1.Unmarshal(rest, &one); err != nil {
+				return nil
+			}
+			var rdns pkix.RDNSequence
+			if one.Tag == 4 && one.Class == asn1.ClassContextSpecific {
+				if _, err := asn1.Unmarshal(one.Bytes, &rdns); err != nil {
+					return nil
+				}
+				n := new(pkix.Name)
+				n.FillFromRDNSequence(&rdns)
+				return n
+			}
+		}
+	}
+	return nil
 }
 
 var tagPattern = lazy(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,256}$`)

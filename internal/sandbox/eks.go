@@ -3,7 +3,6 @@ package sandbox
 import (
 	"encoding/base64"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/eks-x509/eks-x509/internal/minica"
@@ -28,9 +27,13 @@ func (c *call) eks() *response {
 	if !ok {
 		operation, resource = "eks:ListClusters", "*"
 	}
-	if r := c.world.role(s.role.ARN); r != nil && slices.Contains(r.DeniedActions, operation) { // policies act on sessions already given out
+	target := c.clusterARN(a.region, resource)
+	if !ok {
+		target = "*" // ListClusters has no resource of its own
+	}
+	if !s.may(c.world, operation, target) {
 		return c.restError(denied("User: "+s.arn()+" is not authorized to perform: "+operation+" on resource: "+c.clusterARN(a.region, resource),
-			"%s is among the role's deniedActions", operation))
+			"the role's policies or the session's do not allow %s", operation))
 	}
 	if !ok {
 		names := []string{}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +19,7 @@ type session struct {
 	expires                    time.Time
 	role                       Role
 	name                       string
+	policy                     string // session policy, or ""
 }
 
 func (s *session) account() string   { return strings.Split(s.role.ARN, ":")[4] }
@@ -40,6 +42,7 @@ func (s *Sandbox) issue(g *Grant, now time.Time) *session {
 		expires:     expires,
 		role:        g.Role,
 		name:        g.SessionName,
+		policy:      g.sessionPolicy,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,6 +53,31 @@ func (s *Sandbox) issue(g *Grant, now time.Time) *session {
 	}
 	s.sessions[new.accessKeyID] = new
 	return new
+}
+
+// may says whether the session may do it: by its role's policies as they are now, and by its own.
+func (s *session) may(world *World, action, resource string) bool {
+	role := world.role(s.role.ARN)
+	if role == nil {
+		return false
+	}
+	r := policyRequest{action: action, resource: resource}
+	allows := func(text []byte) bool {
+		p, err := parsePolicy(text, false)
+		return err == nil && p.allows(r)
+	}
+	if s.policy != "" && !allows([]byte(s.policy)) {
+		return false
+	}
+	if role.Policies == nil {
+		return !slices.Contains(role.DeniedActions, action)
+	}
+	for _, text := range role.Policies {
+		if allows(text) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Sandbox) session(accessKeyID string) *session {

@@ -29,6 +29,8 @@ type TrustAnchor struct {
 	Enabled      bool     `json:"enabled"`
 	Certificates []string `json:"certificates"`
 	CRLs         []string `json:"crls,omitempty"`
+	// AcmPcaARN is the private CA whose certificate this is, if it is one's.
+	AcmPcaARN string `json:"acmPcaArn,omitempty"`
 }
 
 // Profile says which roles may be assumed, and for how long.
@@ -41,9 +43,21 @@ type Profile struct {
 	AcceptRoleSessionName bool     `json:"acceptRoleSessionName"`
 	// SessionTokenLength is the size of the session tokens, in characters; 0 is what is usual today.
 	SessionTokenLength int `json:"sessionTokenLength,omitempty"`
+	// SessionPolicy limits what a session may do. Managed policies are only recorded.
+	SessionPolicy     string   `json:"sessionPolicy,omitempty"`
+	ManagedPolicyARNs []string `json:"managedPolicyArns,omitempty"`
+	// AttributeMappings say which session tags are set; none: those of a new profile.
+	AttributeMappings []AttributeMapping `json:"attributeMappings,omitempty"`
 }
 
-// Role is an IAM role; Trusted says whether its trust policy lets Roles Anywhere in.
+// AttributeMapping lets through the attributes of a field of the certificate, x509Subject, x509Issuer or x509SAN. A specifier is such
+// as CN, DNS, Name/CN or *.
+type AttributeMapping struct {
+	CertificateField string   `json:"certificateField"`
+	Specifiers       []string `json:"specifiers"`
+}
+
+// Role is an IAM role; Trusted stands for a trust policy that lets all of Roles Anywhere in, and holds if TrustPolicy is empty.
 type Role struct {
 	ARN                string `json:"arn"`
 	RoleID             string `json:"roleId"`
@@ -51,6 +65,10 @@ type Role struct {
 	Trusted            bool   `json:"trusted"`
 	// DeniedActions are what IAM does not let it do, of eks:DescribeCluster and eks:ListClusters.
 	DeniedActions []string `json:"deniedActions,omitempty"`
+	// TrustPolicy and Policies are IAM policies in JSON. A role that has Policies may do what one of them allows, and no more.
+	TrustPolicy       json.RawMessage            `json:"trustPolicy,omitempty"`
+	Policies          map[string]json.RawMessage `json:"policies,omitempty"`
+	ManagedPolicyARNs []string                   `json:"managedPolicyArns,omitempty"`
 }
 
 // Cluster is an EKS cluster with its access entries.
@@ -139,27 +157,15 @@ func ParseWorld(data []byte) (*World, error) {
 }
 
 func (w *World) clone() *World {
-	c := *w
-	c.TrustAnchors = slices.Clone(w.TrustAnchors)
-	for i, a := range c.TrustAnchors {
-		c.TrustAnchors[i].Certificates, c.TrustAnchors[i].CRLs = slices.Clone(a.Certificates), slices.Clone(a.CRLs)
+	data, err := json.Marshal(w)
+	c := new(World)
+	if err == nil {
+		err = json.Unmarshal(data, c)
 	}
-	c.Profiles = slices.Clone(w.Profiles)
-	for i, p := range c.Profiles {
-		c.Profiles[i].RoleARNs = slices.Clone(p.RoleARNs)
+	if err != nil {
+		panic("sandbox: internal error: " + err.Error()) // only a RawMessage of a test's that is no JSON
 	}
-	c.Roles = slices.Clone(w.Roles)
-	for i, r := range w.Roles {
-		c.Roles[i].DeniedActions = slices.Clone(r.DeniedActions)
-	}
-	c.Clusters = slices.Clone(w.Clusters)
-	for i, k := range c.Clusters {
-		c.Clusters[i].Mappings = slices.Clone(k.Mappings)
-		for j, m := range k.Mappings {
-			c.Clusters[i].Mappings[j].Groups = slices.Clone(m.Groups)
-		}
-	}
-	return &c
+	return c
 }
 
 var accountPattern = lazy(`^\d{12}$`)
@@ -184,10 +190,16 @@ func (w *World) validate() error {
 		if p.DurationSeconds < minDuration || p.DurationSeconds > maxDuration {
 			return fmt.Errorf("invalid world: profile %q: durationSeconds %d", p.ARN, p.DurationSeconds)
 		}
+		if err := p.validate(); err != nil {
+			return fmt.Errorf("invalid world: profile %q: %w", p.ARN, err)
+		}
 	}
 	for _, r := range w.Roles {
 		if _, err := parseARN(r.ARN, "iam", "role/"); err != nil {
 			return fmt.Errorf("invalid world: %w", err)
+		}
+		if err := r.validate(); err != nil {
+			return fmt.Errorf("invalid world: role %q: %w", r.ARN, err)
 		}
 		for _, action := range r.DeniedActions {
 			if action != "eks:DescribeCluster" && action != "eks:ListClusters" {
@@ -198,6 +210,34 @@ func (w *World) validate() error {
 	for _, c := range w.Clusters {
 		if c.Name == "" || partitionOf(c.Region) == nil {
 			return fmt.Errorf("invalid world: cluster %q in region %q", c.Name, c.Region)
+		}
+	}
+	return nil
+}
+
+func (p *Profile) validate() error {
+	if p.SessionPolicy != "" {
+		if _, err := parsePolicy([]byte(p.SessionPolicy), false); err != nil {
+			return err
+		}
+	}
+	for _, m := range p.AttributeMappings {
+		if !slices.Contains([]string{"x509Subject", "x509Issuer", "x509SAN"}, m.CertificateField) || len(m.Specifiers) == 0 {
+			return fmt.Errorf("attribute mapping of %q with %d specifiers", m.CertificateField, len(m.Specifiers))
+		}
+	}
+	return nil
+}
+
+func (r *Role) validate() error {
+	if len(r.TrustPolicy) > 0 {
+		if _, err := parsePolicy(r.TrustPolicy, true); err != nil {
+			return err
+		}
+	}
+	for name, text := range r.Policies {
+		if _, err := parsePolicy(text, false); err != nil {
+			return fmt.Errorf("policy %q: %w", name, err)
 		}
 	}
 	return nil
