@@ -28,6 +28,8 @@ var (
 func operations() []string {
 	return []string{
 		"CreateSession", "GetCallerIdentity", "DescribeCluster", "ListClusters", "TokenReview", "*",
+		"CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DescribeStacks", "DescribeStackEvents", "DeleteStack",
+		"IssueCertificate", "GetCertificate", "UpdateCertificateAuthority", "DeleteCertificateAuthority", "ListTrustAnchors",
 		"Version", "ListNamespaces", "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "KubernetesAPI",
 	}
 }

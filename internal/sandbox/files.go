@@ -151,6 +151,9 @@ unset HTTPS_PROXY HTTP_PROXY ALL_PROXY https_proxy http_proxy all_proxy
 			return err
 		}
 	}
+	if err := s.writeCredentials(); err != nil {
+		return err
+	}
 	return writeFile(s.path("env.sh"), []byte(b.String()), 0o644)
 }
 
@@ -177,7 +180,7 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, append(data, '\n'), 0o644)
+	return writeFile(path, append(data, '\n'), 0o600) // the keys of private CAs are in it
 }
 
 // writeFile writes whole or not at all.

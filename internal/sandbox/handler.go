@@ -82,10 +82,12 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, at *realm) {
 }
 
 func (s *Sandbox) newCall(r *http.Request, at *realm) *call {
+	now := s.now()
+	s.progress(now)
 	s.mu.Lock()
 	world := s.world // replaced, never changed
 	s.mu.Unlock()
-	c := &call{s: s, endpoint: at.endpoint, region: world.Region, world: world, now: s.now(), id: newUUID()}
+	c := &call{s: s, endpoint: at.endpoint, region: world.Region, world: world, now: now, id: newUUID()}
 	if at.endpoint != nil {
 		c.region = at.endpoint.region
 	}
@@ -128,12 +130,25 @@ func (c *call) route(at *realm) (string, func() *response) {
 		return c.kubernetes()
 	case path == "/authenticate" && !at.aws:
 		return "TokenReview", c.authenticate
+	case path == "/" && strings.HasPrefix(c.wire.header.Get("X-Amz-Target"), acmPCAPrefix) && serves("acm-pca"):
+		return strings.TrimPrefix(c.wire.header.Get("X-Amz-Target"), acmPCAPrefix), c.acmpca
+	case path == "/" && serves("cloudformation") && c.isCloudFormation(at):
+		action, _, _ := stsAction(c.wire)
+		return action, c.cloudformation
+	case path == "/trustanchors" && serves("rolesanywhere"):
+		return "ListTrustAnchors", c.listTrustAnchors
 	case path == "/" && serves("sts"):
 		if _, _, ok := stsAction(c.wire); ok || at.aws {
 			return "GetCallerIdentity", c.getCallerIdentity
 		}
 	}
 	return "-", func() *response { return c.restError(unknownOperation(c.wire)) }
+}
+
+// isCloudFormation tells by the version, where the host does not.
+func (c *call) isCloudFormation(at *realm) bool {
+	_, version, ok := stsAction(c.wire)
+	return at.aws || ok && version == cfnVersion
 }
 
 // write sends the answer after the delay of a fault, or none at all.

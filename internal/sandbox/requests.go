@@ -99,6 +99,12 @@ func (c *call) operationError(r *Refusal) *response {
 	if c.toKubernetes {
 		return c.kubernetesFault(r)
 	}
+	switch _, version, _ := stsAction(c.wire); {
+	case version == cfnVersion:
+		return c.cfnError(r)
+	case c.wire.header.Get("X-Amz-Target") != "":
+		return c.jsonError(r)
+	}
 	switch c.entry.Operation {
 	case "GetCallerIdentity":
 		if r.Status == http.StatusTooManyRequests {

@@ -47,9 +47,11 @@ type Sandbox struct {
 	url      string
 	world    *World
 	sessions map[string]*session
-	faults   []Fault
-	entries  []Entry
-	events   []Event
+	// administrator is one of them.
+	administrator *session
+	faults        []Fault
+	entries       []Entry
+	events        []Event
 }
 
 // New makes or takes up again the files in Options.Dir: CA, client certificate and world.
@@ -77,6 +79,7 @@ func New(o Options) (*Sandbox, error) {
 	if err := s.SetWorld(world); err != nil {
 		return nil, err
 	}
+	s.newAdministrator()
 	if err := os.Remove(s.path("ready")); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
@@ -179,6 +182,7 @@ func (s *Sandbox) Environ() []string {
 		"EKS_X509_CONFIG=" + s.path("config.yaml"),
 		"KUBECONFIG=" + s.path("kubeconfig"),
 		"AWS_CONFIG_FILE=" + s.path("aws-config"),
+		"AWS_SHARED_CREDENTIALS_FILE=" + s.path("aws-credentials"), // only the administrator's, under that name
 	}
 	if len(w.TrustAnchors) > 0 {
 		env = append(env, "EKS_X509_TRUST_ANCHOR_ARN="+w.TrustAnchors[0].ARN)

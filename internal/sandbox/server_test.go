@@ -270,7 +270,7 @@ func TestFiles(t *testing.T) {
 	want := map[string]os.FileMode{
 		"root-ca.pem": 0o644, "root-ca.key": 0o600, "intermediate-ca.pem": 0o644, "intermediate-ca.key": 0o600,
 		"client.pem": 0o644, "client.key": 0o600, "client-chain.pem": 0o644, "tls-ca.pem": 0o644, "tls-ca.key": 0o600,
-		"world.json": 0o644, "env.sh": 0o644, "config.yaml": 0o600, "arns.txt": 0o644, "ready": 0o644, "requests.jsonl": 0o600, "cloudtrail.jsonl": 0o600,
+		"aws-credentials": 0o600, "world.json": 0o600, "env.sh": 0o644, "config.yaml": 0o600, "arns.txt": 0o644, "ready": 0o644, "requests.jsonl": 0o600, "cloudtrail.jsonl": 0o600,
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -301,7 +301,7 @@ func TestFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Environ()) != 14 {
+	if len(s.Environ()) != 15 {
 		t.Errorf("%q", s.Environ())
 	}
 	for _, pair := range s.Environ() {

@@ -20,6 +20,9 @@ type World struct {
 	Profiles     []Profile     `json:"profiles"`
 	Roles        []Role        `json:"roles"`
 	Clusters     []Cluster     `json:"clusters"`
+	// What CloudFormation and Private CA have.
+	CertificateAuthorities []CertificateAuthority `json:"certificateAuthorities,omitempty"`
+	Stacks                 []Stack                `json:"stacks,omitempty"`
 }
 
 // TrustAnchor is a bundle of CA certificates (PEM). An anchor without certificates trusts the sandbox's own root.
@@ -89,6 +92,16 @@ type Mapping struct {
 	RoleARN  string   `json:"roleArn"`
 	Username string   `json:"username"`
 	Groups   []string `json:"groups"`
+	// AccessEntry: not of the ConfigMap aws-auth.
+	AccessEntry    bool           `json:"accessEntry,omitempty"`
+	AccessPolicies []AccessPolicy `json:"accessPolicies,omitempty"`
+}
+
+// AccessPolicy gives a user the rights of an EKS access policy, such as AmazonEKSViewPolicy, in some namespaces or, without any, in the
+// cluster.
+type AccessPolicy struct {
+	Name       string   `json:"name"`
+	Namespaces []string `json:"namespaces,omitempty"`
 }
 
 const (
@@ -157,15 +170,21 @@ func ParseWorld(data []byte) (*World, error) {
 }
 
 func (w *World) clone() *World {
-	data, err := json.Marshal(w)
 	c := new(World)
-	if err == nil {
-		err = json.Unmarshal(data, c)
+	if err := json.Unmarshal(w.json(), c); err != nil {
+		panic("sandbox: internal error: " + err.Error())
 	}
+	return c
+}
+
+func (w *World) equal(other *World) bool { return bytes.Equal(w.json(), other.json()) }
+
+func (w *World) json() []byte {
+	data, err := json.Marshal(w)
 	if err != nil {
 		panic("sandbox: internal error: " + err.Error()) // only a RawMessage of a test's that is no JSON
 	}
-	return c
+	return data
 }
 
 var accountPattern = lazy(`^\d{12}$`)
