@@ -40,6 +40,9 @@ type Client struct {
 	// Base URLs that take the place of the region's own; the two switches then
 	// say nothing.
 	STSEndpoint, EKSEndpoint string
+	// Endpoint gives those of the services that an administrator asks, by the
+	// name in their host; nil or an empty answer: the region's own.
+	Endpoint func(service string) string
 
 	UserAgent string
 	Now       func() time.Time
@@ -149,16 +152,23 @@ func (c Client) DescribeCluster(ctx context.Context, name string) (Cluster, erro
 
 // request makes a signed one.
 func (c Client) request(ctx context.Context, service, method, url, form string) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(form))
+	header := http.Header{"Accept": {"application/json"}} // STS answers in XML unless asked so
+	if form != "" {
+		header.Set("Content-Type", formType)
+	}
+	return c.signed(ctx, service, method, url, form, header)
+}
+
+const formType = "application/x-www-form-urlencoded; charset=utf-8"
+
+func (c Client) signed(ctx context.Context, service, method, url, body string, header http.Header) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	if form != "" {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
-	}
-	r.Header.Set("Accept", "application/json") // STS answers in XML unless asked so
+	r.Header = header
 	r.Header.Set("User-Agent", c.UserAgent)
-	sum := sha256.Sum256([]byte(form))
+	sum := sha256.Sum256([]byte(body))
 	return r, v4.NewSigner().SignHTTP(ctx, c.Credentials, r, hex.EncodeToString(sum[:]), service, c.Region, c.Now())
 }
 

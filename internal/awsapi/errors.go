@@ -23,9 +23,12 @@ const (
 	Malformed               // an answer that does not hold what was asked for
 )
 
+// TheCluster is the Service that is a cluster's API server.
+const TheCluster = "the cluster"
+
 // Error is why a request came to nothing.
 type Error struct {
-	Service   string // EKS, STS or "the cluster"
+	Service   string // EKS, STS, CloudFormation, Private CA, Roles Anywhere, or TheCluster
 	Operation string // such as DescribeCluster
 	Kind      Kind
 	// Code and Message are the server's own words, empty if it said none.

@@ -150,7 +150,7 @@ func (k KubeAPI) review(ctx context.Context, group, kind string, spec map[string
 }
 
 func (k KubeAPI) query(operation, method, path string, body []byte) (query, error) {
-	q := query{service: "the cluster", operation: operation, now: k.Now}
+	q := query{service: TheCluster, operation: operation, now: k.Now}
 	var err error
 	if q.client, err = k.Client(); err != nil {
 		return q, q.malformed(answer{}, err.Error())

@@ -1,9 +1,11 @@
 package certs
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -73,6 +75,31 @@ func PEM(all []*x509.Certificate) []byte {
 		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
 	}
 	return out
+}
+
+// ParseChain reads a certificate and those above it, each in PEM. The root is
+// left out: a trust anchor is AWS's to hold.
+func ParseChain(leaf, above []byte) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for _, data := range [][]byte{leaf, above} {
+		for {
+			var block *pem.Block
+			if block, data = pem.Decode(data); block == nil {
+				break
+			}
+			c, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("malformed certificate from the CA: %w", err)
+			}
+			if len(all) == 0 || !bytes.Equal(c.RawIssuer, c.RawSubject) {
+				all = append(all, c)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no certificate found in the CA's answer")
+	}
+	return all, nil
 }
 
 // privateKeys are the PEM blocks of data that hold private keys, nil if none.

@@ -201,3 +201,8 @@ func ParseCSR(data []byte) (*x509.CertificateRequest, error) {
 func OfCertificate(c *x509.Certificate) Request {
 	return Request{c.Subject, c.RawSubject, c.DNSNames, c.URIs, c.EmailAddresses, c.IPAddresses}
 }
+
+// CSRPEM is a request as it was written, in PEM.
+func CSRPEM(csr *x509.CertificateRequest) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr.Raw})
+}

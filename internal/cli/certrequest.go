@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,27 +12,38 @@ import (
 	"github.com/eks-x509/eks-x509/internal/certs"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/provision"
 	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // caFlags say who signs.
 type caFlags struct {
 	certificate, key string
+	arn, template    string
 	validity         days
+	admin            adminFlags
 }
 
 func addCA(cmd *cobra.Command, f *caFlags) {
 	f.validity = days(365 * 24 * time.Hour)
+	cmd.Flags().StringVar(&f.arn, "ca-arn", "", "`ARN` of a private CA of AWS Private CA")
+	cmd.Flags().StringVar(&f.template, "template-arn", "", "`ARN` of Private CA's template; default: that for a client's certificate")
 	cmd.Flags().StringVar(&f.certificate, "ca-certificate", "", "`FILE` with the certificate of a local CA, and maybe those above it (see cert ca)")
 	cmd.Flags().StringVar(&f.key, "ca-private-key", "", "`FILE` with the local CA's private key")
 	cmd.Flags().Var(&f.validity, "validity", "how long the certificate is to last; it never outlasts its CA")
+	addAdmin(cmd, &f.admin)
 	addSetting(cmd, "key-password-file")
 }
 
 func (f *caFlags) check() error {
+	local := f.certificate != "" || f.key != ""
 	switch {
-	case f.certificate == "" || f.key == "":
-		return misuse("no CA given: --ca-certificate with --ca-private-key")
+	case f.arn == "" && (f.certificate == "" || f.key == ""):
+		return misuse("no CA given: --ca-arn, or --ca-certificate with --ca-private-key")
+	case f.arn != "" && local:
+		return misuse("both --ca-arn and a local CA are given")
+	case f.template != "" && local:
+		return misuse("--template-arn is for AWS Private CA")
 	case f.validity <= 0:
 		return misuse("invalid --validity %s", &f.validity)
 	}
@@ -44,6 +56,9 @@ func (a *app) issue(ctx context.Context, cmd *cobra.Command, f caFlags, csrPEM [
 	csr, err := certs.ParseCSR(csrPEM)
 	if err != nil {
 		return nil, err
+	}
+	if f.arn != "" {
+		return a.issuePrivately(ctx, f, csr)
 	}
 	c, err := config.LoadKey(passwordFlags(cmd), a.Getenv)
 	if err != nil {
@@ -61,17 +76,42 @@ func (a *app) issue(ctx context.Context, cmd *cobra.Command, f caFlags, csrPEM [
 	return ca.Issue(csr, a.Now(), time.Duration(f.validity))
 }
 
+// issuePrivately has AWS Private CA sign, with the administrator's credentials.
+func (a *app) issuePrivately(ctx context.Context, f caFlags, csr *x509.CertificateRequest) ([]*x509.Certificate, error) {
+	if f.admin.region == "" {
+		if parts := strings.Split(f.arn, ":"); len(parts) == 6 {
+			f.admin.region = parts[3]
+		}
+	}
+	client, err := a.adminClient(ctx, f.admin)
+	if err != nil {
+		return nil, err
+	}
+	ca := provision.PrivateCA{Client: client, ARN: f.arn, Wait: wait}
+	in := provision.Issuance{CSR: certs.CSRPEM(csr), Validity: time.Duration(f.validity), TemplateARN: f.template}
+	leaf, above, err := ca.Issue(ctx, in, func(d time.Duration) {
+		a.progress("waiting for the certificate, %s so far", d.Round(time.Second))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return certs.ParseChain(leaf, above)
+}
+
 func newCertRequestCmd(a *app) *cobra.Command {
 	var flags caFlags
 	var csrFile, certificateFile string
 	cmd := &cobra.Command{
 		Use:   "request",
 		Short: "Have a certificate request signed",
-		Long: `Have a certificate request signed by a local CA (cert ca), for labs. The
-certificate is written with those above it, but for the root, and held against
-what Roles Anywhere accepts. A file that is there is never overwritten: cert
-renew replaces one.`,
-		Example: `  eks-x509 cert request --csr alice.csr --certificate alice.pem \
+		Long: `Have a certificate request signed: by AWS Private CA, with your own AWS
+credentials, or by a local CA (cert ca), for labs. The certificate is written with
+those above it, but for the root, and held against what Roles Anywhere accepts. A
+file that is there is never overwritten: cert renew replaces one.
+
+AWS charges for each certificate that a private CA issues.`,
+		Example: `  eks-x509 cert request --csr alice.csr --certificate alice.pem --ca-arn arn:…
+  eks-x509 cert request --csr alice.csr --certificate alice.pem \
       --ca-certificate lab-ca.pem --ca-private-key lab-ca.key --validity 90d`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

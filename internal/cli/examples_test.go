@@ -43,6 +43,9 @@ func TestExamplesRun(t *testing.T) {
 			text += "exec eks-x509 cert ca --certificate lab-ca.pem --private-key lab-ca.key --common-name Lab\n" +
 				"exec eks-x509 cert new --private-key alice.key --csr alice.csr --common-name alice\n"
 		}
+		if slices.Contains([]string{"eks-x509 setup status", "eks-x509 setup profile", "eks-x509 setup remove"}, cmd.CommandPath()) {
+			text += "exec eks-x509 setup apply --aws-profile administrator --yes --stack team-access --new-ca Example --cluster-name sandbox --group view\n"
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+script.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/format"
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/provision"
 	"github.com/eks-x509/eks-x509/internal/term"
 	"github.com/eks-x509/eks-x509/pkg/ekstoken"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
@@ -51,6 +52,18 @@ func hints(err error, command string) []string {
 		}
 		return unreachableHints(e)
 	}
+	if is[*provision.Failed](err) {
+		return []string{"what had been made was rolled back; mend the cause and run it again"}
+	}
+	if is[*provision.Busy](err) {
+		return []string{"eks-x509 setup apply goes on with it, or clears away what failed"}
+	}
+	if is[*noStackError](err) {
+		return []string{"--stack, --region and --aws-profile name another"}
+	}
+	if is[*credentialsError](err) {
+		return []string{"this takes your own AWS credentials, as the AWS CLI does: --aws-profile, AWS_PROFILE, aws sso login"}
+	}
 	if e, ok := errors.AsType[*awsapi.Error](err); ok {
 		return serviceHints(e)
 	}
@@ -63,12 +76,14 @@ func serviceHints(e *awsapi.Error) []string {
 	if s := skewHint(e.ClockSkew); s != "" {
 		found = append(found, s)
 	}
-	isCluster := e.Service != "EKS" && e.Service != "STS"
+	isCluster := e.Service == awsapi.TheCluster
 	switch {
 	case e.Kind == awsapi.Malformed:
 		found = append(found, "a proxy or a captive portal may have answered: check HTTPS_PROXY and NO_PROXY")
 	case e.Kind == awsapi.Unreachable && isCluster:
 		found = append(found, "check the network to the cluster's API server: is its endpoint private, is a VPN or HTTPS_PROXY needed?")
+	case e.Kind == awsapi.Unreachable && e.Service != "EKS" && e.Service != "STS":
+		found = append(found, "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL")
 	case e.Kind == awsapi.Unreachable:
 		found = append(found, "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL_"+e.Service)
 	case isCluster && e.StatusCode == 401:
@@ -79,12 +94,16 @@ func serviceHints(e *awsapi.Error) []string {
 		found = append(found, "an API server older than Kubernetes 1.28 can't say who you are: try kubectl get namespaces")
 	case e.StatusCode == 429, strings.Contains(e.Code, "Throttl"):
 		found = append(found, "try again in a moment")
-	case e.Code == "ResourceNotFoundException":
+	case e.Code == "ResourceNotFoundException" && e.Service == "EKS":
 		found = append(found, "check the cluster's name and its region: --region names another; aws eks list-clusters shows what there is")
 	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service == "STS":
 		found = append(found, "the role's policies, and the session policy of the Roles Anywhere profile, must allow it")
+	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service != "EKS":
+		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/setup.md has the policy")
 	case strings.HasPrefix(e.Code, "AccessDenied"):
 		found = append(found, "the role needs eks:DescribeCluster on this cluster; without it: kubeconfig update --server URL --certificate-authority FILE")
+	case strings.Contains(e.Code, "ExpiredToken") && e.Service != "EKS" && e.Service != "STS":
+		found = append(found, "your AWS credentials have ended: get new ones (aws sso login)")
 	case strings.Contains(e.Code, "ExpiredToken"), strings.Contains(e.Code, "UnrecognizedClient"), strings.Contains(e.Code, "InvalidClientTokenId"):
 		found = append(found, "the kept session is no longer taken: eks-x509 cache clear")
 	}

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"review":   cmdReview,
 			"unsetenv": cmdUnsetenv,
 			"lines":    cmdLines,
+			"capture":  cmdCapture,
 		},
 	})
 }
@@ -229,6 +231,15 @@ func cmdUnsetenv(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		ts.Setenv(name, "")
 	}
+}
+
+// capture NAME PATTERN: the first group of the pattern, of the last stdout.
+func cmdCapture(ts *testscript.TestScript, _ bool, args []string) {
+	m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) != 2 {
+		ts.Fatalf("no %q in stdout", args[1])
+	}
+	ts.Setenv(args[0], m[1])
 }
 
 // lines FILE N: the file has so many lines.

@@ -16,6 +16,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/provision"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
@@ -118,6 +119,9 @@ func exitCode(err error) int {
 		case x509creds.Unsigned:
 			return exitKey
 		}
+	}
+	if is[*provision.Failed](err) {
+		return exitRefused
 	}
 	if e, ok := errors.AsType[*awsapi.Error](err); ok {
 		if e.Kind == awsapi.Refused {

@@ -32,9 +32,12 @@ type Config struct {
 	// STSEndpoint and EKSEndpoint are base URLs; empty: the region's own. A token
 	// is for STS's own host, always.
 	STSEndpoint, EKSEndpoint string
-	SessionDuration          time.Duration // 0: left to the profile
-	RoleSessionName          string        // empty: left to AWS
-	ClusterName              string        // for the commands that need one; empty: none was named
+	// Endpoints are base URLs for an administrator, by the service's name in its
+	// host; LoadNetwork alone sets them.
+	Endpoints       map[string]string
+	SessionDuration time.Duration // 0: left to the profile
+	RoleSessionName string        // empty: left to AWS
+	ClusterName     string        // for the commands that need one; empty: none was named
 
 	UseFIPS, UseDualStack bool
 

@@ -71,7 +71,10 @@ func localMoods() []mood {
 		{"AWS's helper in a profile", "other helpers", func(p *patient) {
 			p.write(".aws/config", "[profile x]\r\ncredential_process = \"/nowhere/aws_signing_helper\" credential-process\r\n")
 		}, warning, "", `[profile x] in `, "eks-x509 config aws"},
-		{"a session in a file", "other helpers", func(p *patient) { p.write(".aws/credentials", "[default]\naws_session_token = hush\n") }, note, "", "[default] in ", "remove that section"},
+		{"a session in a file", "other helpers", func(p *patient) {
+			delete(p.env, "AWS_SHARED_CREDENTIALS_FILE")
+			p.write(".aws/credentials", "[default]\naws_session_token = hush\n")
+		}, note, "", "[default] in ", "remove that section"},
 		{"sessions of the authenticator", "other helpers", func(p *patient) { p.write(".kube/cache/aws-iam-authenticator/credentials.yaml", "") }, note, "",
 			"aws-iam-authenticator kept", "remove it"},
 	}

@@ -26,7 +26,7 @@ func imports() map[string][]string {
 	return map[string][]string{
 		"cmd/eks-x509": {"internal/cli"},
 		"internal/cli": {"internal/awsapi", "internal/awsfiles", "internal/cache", "internal/certs", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
-			"internal/safefile", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
+			"internal/provision", "internal/safefile", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/awsapi":     {"pkg/ekstoken"},
 		"internal/awsfiles":   {"internal/safefile"},
 		"internal/doctor":     {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
@@ -37,6 +37,7 @@ func imports() map[string][]string {
 		"internal/format":     {},
 		"internal/keys":       {},
 		"internal/minica":     {},
+		"internal/provision":  {"internal/awsapi"},
 		"internal/safefile":   {},
 		"internal/sandbox":    {"internal/minica"}, // nothing of pkg: it must not share the client's bugs
 		"internal/session":    {"internal/cache", "internal/config", "internal/keys", "pkg/x509creds"},
@@ -55,7 +56,7 @@ func outside() map[string][]string {
 		"github.com/spf13/":     {"internal/cli"},
 		"go.uber.org/zap":       {"internal/cli", "internal/session"},
 		"k8s.io/":               {}, // its types cost every start; tests only
-		"go.yaml.in/yaml/v3":    {"internal/config", "internal/doctor", "internal/kubeconfig", "internal/sandbox"},
+		"go.yaml.in/yaml/v3":    {"internal/config", "internal/doctor", "internal/kubeconfig", "internal/provision", "internal/sandbox"},
 		"golang.org/x/term":     {},
 		"github.com/aws/":       {"internal/awsapi", "internal/cache", "internal/cli", "internal/config", "internal/doctor", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"github.com/rogpeppe/":  {"internal/awsfiles"}, // diff

@@ -5,26 +5,22 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 )
 
-// administratorRole is whose credentials are in aws-credentials: the one that may call what the roles of the world may not, and the
+// administratorName is the IAM user whose keys are in aws-credentials: the one that may call what the roles of the world may not, and the
 // system:masters of every cluster, as whoever made a cluster is.
-const administratorRole = "administrator"
+const administratorName = "administrator"
 
-// newAdministrator gives out credentials that last as long as the process.
+// newAdministrator gives out keys that last as long as the process.
 func (s *Sandbox) newAdministrator() {
 	w := s.world
-	role := Role{ARN: "arn:" + partitionOf(w.Region).id + ":iam::" + w.Account + ":role/" + administratorRole, RoleID: "AROASANDBOXADMINIST0", MaxSessionDuration: maxDuration}
 	s.administrator = &session{
-		accessKeyID: "ASIA" + base32.StdEncoding.EncodeToString(random(10)),
+		accessKeyID: "AKIA" + base32.StdEncoding.EncodeToString(random(10)),
 		secret:      base64.StdEncoding.EncodeToString(random(30)),
-		token:       base64.StdEncoding.EncodeToString(random(300)),
 		expires:     s.now().AddDate(100, 0, 0),
-		role:        role,
-		name:        "sandbox",
+		role:        Role{ARN: "arn:" + partitionOf(w.Region).id + ":iam::" + w.Account + ":user/" + administratorName, RoleID: "AIDASANDBOXADMINIST0"},
 	}
 	s.sessions[s.administrator.accessKeyID] = s.administrator
 }
@@ -32,12 +28,11 @@ func (s *Sandbox) newAdministrator() {
 // writeCredentials makes the administrator a profile of the AWS SDKs.
 func (s *Sandbox) writeCredentials() error {
 	a := s.administrator
-	return writeFile(s.path("aws-credentials"), fmt.Appendf(nil,
-		"# of the eks-x509 sandbox, worth nothing elsewhere\n[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n",
-		administratorRole, a.accessKeyID, a.secret, a.token), 0o600)
+	return writeFile(s.path("aws-credentials"), fmt.Appendf(nil, "# of the eks-x509 sandbox, worth nothing elsewhere\n[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		administratorName, a.accessKeyID, a.secret), 0o600)
 }
 
-func (s *session) isAdministrator() bool { return path.Base(s.role.ARN) == administratorRole }
+func (s *session) isAdministrator() bool { return strings.Contains(s.role.ARN, ":user/") }
 
 // administer lets the administrator in, and nobody else.
 func (c *call) administer(service, operation string) *Refusal {

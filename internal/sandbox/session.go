@@ -27,10 +27,18 @@ func (s *session) partition() string { return strings.Split(s.role.ARN, ":")[1] 
 
 // arn is that of the assumed role, which never carries the role's path.
 func (s *session) arn() string {
+	if s.isAdministrator() {
+		return s.role.ARN
+	}
 	return "arn:" + s.partition() + ":sts::" + s.account() + ":assumed-role/" + path.Base(s.role.ARN) + "/" + s.name
 }
 
-func (s *session) userID() string { return s.role.RoleID + ":" + s.name }
+func (s *session) userID() string {
+	if s.isAdministrator() {
+		return s.role.RoleID
+	}
+	return s.role.RoleID + ":" + s.name
+}
 
 func (s *Sandbox) issue(g *Grant, now time.Time) *session {
 	// As AWS's clients print and read expiries, in whole seconds.

@@ -213,7 +213,7 @@ func (c *call) user(token string, cluster *Cluster) (*kubernetesUser, *Refusal) 
 	canonical := withoutPath(s.role.ARN)
 	// Access entries may name a role with its path, while STS never tells one.
 	if s.isAdministrator() {
-		return s.user(&Mapping{Username: administratorRole, Groups: []string{"system:masters"}}, canonical, a.keyID), nil
+		return s.user(&Mapping{Username: administratorName, Groups: []string{"system:masters"}}, s.role.ARN, a.keyID), nil
 	}
 	m := find(cluster.Mappings, func(m Mapping) bool { return withoutPath(m.RoleARN) == canonical })
 	if m == nil {

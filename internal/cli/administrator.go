@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/spf13/cobra"
+
+	"github.com/eks-x509/eks-x509/internal/awsapi"
+	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/session"
+)
+
+// adminFlags are those of the commands that use the administrator's own AWS
+// credentials.
+type adminFlags struct{ profile, region string }
+
+func addAdmin(cmd *cobra.Command, f *adminFlags) {
+	cmd.Flags().StringVar(&f.profile, "aws-profile", "", "`NAME` of the profile of ~/.aws with the administrator's credentials; default: the SDK's normal chain")
+	cmd.Flags().StringVar(&f.region, "region", "", "`REGION` to work in; default: the profile's, or AWS_REGION")
+}
+
+// credentialsError: there are none, or they can't be had.
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "finding AWS credentials: " + e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }
+
+// adminClient takes credentials as every AWS tool does: environment, ~/.aws,
+// SSO, the machine's own role.
+func (a *app) adminClient(ctx context.Context, f adminFlags) (awsapi.Client, error) {
+	network, err := config.LoadNetwork(a.Getenv)
+	if err != nil {
+		return awsapi.Client{}, err
+	}
+	client, err := session.HTTPClient(network, a.log)
+	if err != nil {
+		return awsapi.Client{}, err
+	}
+	var options []func(*awsconfig.LoadOptions) error
+	if f.profile != "" {
+		options = append(options, awsconfig.WithSharedConfigProfile(f.profile))
+	}
+	if f.region != "" {
+		options = append(options, awsconfig.WithRegion(f.region))
+	}
+	sdk, err := awsconfig.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return awsapi.Client{}, &credentialsError{err}
+	}
+	if sdk.Region == "" {
+		return awsapi.Client{}, misuse("no --region given (nor AWS_REGION in the environment, nor region in the AWS profile)")
+	}
+	creds, err := sdk.Credentials.Retrieve(ctx)
+	if err != nil {
+		return awsapi.Client{}, &credentialsError{err}
+	}
+	return awsapi.Client{
+		HTTP: client, Credentials: creds, Region: sdk.Region, UseFIPS: network.UseFIPS, UseDualStack: network.UseDualStack,
+		STSEndpoint: network.Endpoints["sts"], EKSEndpoint: network.Endpoints["eks"], Endpoint: func(service string) string { return network.Endpoints[service] },
+		UserAgent: userAgent(), Now: a.Now,
+	}, nil
+}
+
+// wait is a pause that an interrupt ends.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// progress is a line for a person while something takes time.
+func (a *app) progress(format string, args ...any) {
+	fmt.Fprintln(a.Stderr, printable(strings.TrimRight(fmt.Sprintf(format, args...), " ")))
+}
