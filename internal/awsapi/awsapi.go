@@ -110,6 +110,8 @@ type Cluster struct {
 	Endpoint             string `json:"endpoint"`
 	CertificateAuthority []byte `json:"-"`            // PEM
 	ID                   string `json:"id,omitempty"` // of a local cluster on Outposts, for its tokens
+	// AuthenticationMode is API, API_AND_CONFIG_MAP or CONFIG_MAP.
+	AuthenticationMode string `json:"-"`
 }
 
 // DescribeCluster asks EKS about a cluster of the region.
@@ -135,12 +137,16 @@ func (c Client) DescribeCluster(ctx context.Context, name string) (Cluster, erro
 			CA struct {
 				Data string `json:"data"`
 			} `json:"certificateAuthority"`
+			Access struct {
+				Mode string `json:"authenticationMode"`
+			} `json:"accessConfig"`
 		} `json:"cluster"`
 	}
 	if json.Unmarshal(a.body, &out) != nil {
 		return Cluster{}, q.malformed(a, "malformed answer")
 	}
 	found := out.Cluster.Cluster
+	found.AuthenticationMode = out.Cluster.Access.Mode
 	if found.Name == "" || found.Status == "" {
 		return Cluster{}, q.malformed(a, "no cluster in the answer")
 	}

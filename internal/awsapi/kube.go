@@ -166,7 +166,10 @@ func (k KubeAPI) query(operation, method, path string, body []byte) (query, erro
 		if k.Token != "" {
 			r.Header.Set("Authorization", "Bearer "+k.Token)
 		}
-		if body != nil {
+		switch {
+		case method == http.MethodPatch:
+			r.Header.Set("Content-Type", "application/merge-patch+json")
+		case body != nil:
 			r.Header.Set("Content-Type", "application/json")
 		}
 		r.Header.Set("Accept", "application/json")
