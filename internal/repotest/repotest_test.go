@@ -25,8 +25,9 @@ const (
 func imports() map[string][]string {
 	return map[string][]string{
 		"cmd/eks-x509": {"internal/cli"},
-		"internal/cli": {"internal/awsapi", "internal/awsfiles", "internal/cache", "internal/certs", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
+		"internal/cli": {"internal/audit", "internal/awsapi", "internal/awsfiles", "internal/cache", "internal/certs", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
 			"internal/provision", "internal/safefile", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
+		"internal/audit":      {},
 		"internal/awsapi":     {"pkg/ekstoken"},
 		"internal/awsfiles":   {"internal/safefile"},
 		"internal/doctor":     {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
