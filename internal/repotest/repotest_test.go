@@ -60,8 +60,8 @@ func outside() map[string][]string {
 		"go.yaml.in/yaml/v3":    {"internal/config", "internal/doctor", "internal/kubeconfig", "internal/provision", "internal/sandbox"},
 		"golang.org/x/term":     {},
 		"github.com/aws/":       {"internal/awsapi", "internal/cache", "internal/cli", "internal/config", "internal/doctor", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
-		"github.com/rogpeppe/":  {"internal/awsfiles"}, // diff
-		"github.com/youmark/":   {"internal/certs"},    // encrypts PKCS#8
+		"github.com/rogpeppe/":  {"internal/awsfiles", "internal/provision"}, // diff
+		"github.com/youmark/":   {"internal/certs"},                          // encrypts PKCS#8
 		"software.sslmate.com/": {"internal/keys"},
 		"golang.org/x/crypto":   {"internal/keys"},
 	}
