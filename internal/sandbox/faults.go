@@ -30,7 +30,8 @@ func operations() []string {
 		"CreateSession", "GetCallerIdentity", "DescribeCluster", "ListClusters", "TokenReview", "*",
 		"CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DescribeStacks", "DescribeStackEvents", "DeleteStack",
 		"IssueCertificate", "GetCertificate", "UpdateCertificateAuthority", "DeleteCertificateAuthority", "ListTrustAnchors",
-		"Version", "ListNamespaces", "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "KubernetesAPI",
+		"Version", "ListNamespaces", "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview",
+		"GetConfigMap", "CreateConfigMap", "UpdateConfigMap", "PatchConfigMap", "KubernetesAPI",
 	}
 }
 
