@@ -25,7 +25,7 @@ func TestExamplesRun(t *testing.T) {
 			if !strings.Contains(line, "eks-x509") || strings.ContainsAny(line, "…[=") || needsMore(line) {
 				continue
 			}
-			line = strings.NewReplacer("my-cluster", "sandbox", "'", "''").Replace(line)
+			line = strings.NewReplacer("my-cluster", "sandbox", "old-cluster", "aws-auth", "'", "''").Replace(line)
 			fmt.Fprintf(&script, "exec bash -c '%s'\n", line)
 		}
 		if script.Len() == 0 {

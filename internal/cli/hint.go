@@ -58,6 +58,12 @@ func hints(err error, command string) []string {
 	if is[*provision.Busy](err) {
 		return []string{"eks-x509 setup apply goes on with it, or clears away what failed"}
 	}
+	if e, ok := errors.AsType[*noAWSAuthError](err); ok {
+		return []string{fmt.Sprintf("access entries are what it looks at: without awsAuth in access.yaml, eks-x509 setup apply makes one; so does aws eks create-access-entry --cluster-name %q", e.cluster)}
+	}
+	if is[*provision.MappedError](err) {
+		return []string{"--replace puts the new entry in its place; with --dry-run it only shows the change"}
+	}
 	if is[*noStackError](err) {
 		return []string{"--stack, --region and --aws-profile name another"}
 	}
@@ -65,18 +71,20 @@ func hints(err error, command string) []string {
 		return []string{"this takes your own AWS credentials, as the AWS CLI does: --aws-profile, AWS_PROFILE, aws sso login"}
 	}
 	if e, ok := errors.AsType[*awsapi.Error](err); ok {
-		return serviceHints(e)
+		return serviceHints(e, command)
 	}
 	return nil
 }
 
 // serviceHints are for what EKS, STS and a cluster's API server say.
-func serviceHints(e *awsapi.Error) []string {
+func serviceHints(e *awsapi.Error, command string) []string {
 	var found []string
 	if s := skewHint(e.ClockSkew); s != "" {
 		found = append(found, s)
 	}
-	isCluster := e.Service == awsapi.TheCluster
+	// These commands use the administrator's credentials, the others a session's.
+	own := e.Service != "EKS" && e.Service != "STS" || strings.Contains(command, " setup ")
+	isCluster, isConfigMap := e.Service == awsapi.TheCluster, strings.HasSuffix(e.Operation, "ConfigMap")
 	switch {
 	case e.Kind == awsapi.Malformed:
 		found = append(found, "a proxy or a captive portal may have answered: check HTTPS_PROXY and NO_PROXY")
@@ -86,8 +94,12 @@ func serviceHints(e *awsapi.Error) []string {
 		found = append(found, "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL")
 	case e.Kind == awsapi.Unreachable:
 		found = append(found, "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL_"+e.Service)
+	case isCluster && e.StatusCode == 401 && isConfigMap:
+		found = append(found, "the cluster does not know your own AWS credentials: --aws-profile takes others, those of whoever made the cluster or of one of its administrators")
+	case isCluster && e.StatusCode == 403 && isConfigMap:
+		found = append(found, "your own AWS credentials must be those of somebody who may get, create and patch the ConfigMap aws-auth in kube-system")
 	case isCluster && e.StatusCode == 401:
-		found = append(found, "the cluster does not say why: is it the right one, and does it know the role, by an access entry (aws eks create-access-entry) or, without its path, in aws-auth?")
+		found = append(found, "the cluster does not say why: is it the right one, and does it know the role, by an access entry (aws eks create-access-entry) or, without its path, in aws-auth (eks-x509 setup map-role)?")
 	case isCluster && e.StatusCode == 403:
 		found = append(found, "the cluster knows the user but does not let it do this: it needs an RBAC binding or an EKS access policy")
 	case isCluster && e.StatusCode == 404:
@@ -98,11 +110,11 @@ func serviceHints(e *awsapi.Error) []string {
 		found = append(found, "check the cluster's name and its region: --region names another; aws eks list-clusters shows what there is")
 	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service == "STS":
 		found = append(found, "the role's policies, and the session policy of the Roles Anywhere profile, must allow it")
-	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service != "EKS":
+	case strings.HasPrefix(e.Code, "AccessDenied") && own:
 		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/setup.md has the policy")
 	case strings.HasPrefix(e.Code, "AccessDenied"):
 		found = append(found, "the role needs eks:DescribeCluster on this cluster; without it: kubeconfig update --server URL --certificate-authority FILE")
-	case strings.Contains(e.Code, "ExpiredToken") && e.Service != "EKS" && e.Service != "STS":
+	case strings.Contains(e.Code, "ExpiredToken") && own:
 		found = append(found, "your AWS credentials have ended: get new ones (aws sso login)")
 	case strings.Contains(e.Code, "ExpiredToken"), strings.Contains(e.Code, "UnrecognizedClient"), strings.Contains(e.Code, "InvalidClientTokenId"):
 		found = append(found, "the kept session is no longer taken: eks-x509 cache clear")

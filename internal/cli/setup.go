@@ -31,7 +31,7 @@ These commands use your own AWS credentials, found as every AWS tool finds them.
 	}
 	if a.named("setup") {
 		cmd.AddCommand(newSetupInitCmd(a), newSetupTemplateCmd(a), newSetupPlanCmd(a), newSetupApplyCmd(a), newSetupStatusCmd(a),
-			newSetupProfileCmd(a), newSetupRemoveCmd(a), newSetupRBACCmd(a))
+			newSetupProfileCmd(a), newSetupRemoveCmd(a), newSetupRBACCmd(a), newSetupMapRoleCmd(a))
 	}
 	return cmd
 }
@@ -410,6 +410,9 @@ func (a *app) setupApply(ctx context.Context, s provision.Spec, admin adminFlags
 	}
 	if err := a.writeOutputs(state); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(s.Clusters, func(c provision.Cluster) bool { return c.AWSAuth }) {
+		a.notice("next: eks-x509 setup map-role writes the role into the clusters' aws-auth")
 	}
 	a.notice(fmt.Sprintf("next: eks-x509 setup profile --stack %s writes this down for a person or machine", s.Stack))
 	return nil
