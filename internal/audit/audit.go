@@ -192,6 +192,8 @@ type Options struct {
 	Actions bool
 	TempDir string // for these; empty: the system's
 	Workers int    // that parse; 0: one a processor
+
+	memory int // to sort in; 0: sortMemory
 }
 
 // Result is what the logs told. It must be closed.

@@ -74,7 +74,7 @@ func (r *Result) session(a *Action, number int) *Session {
 // What yield leaves of the actions is skipped.
 func (r *Result) Timeline(yield func(*Session, iter.Seq2[Action, error]) error) (err error) {
 	if !r.kept {
-		return errors.New("the actions were not kept")
+		panic("audit: Timeline without Options.Actions")
 	}
 	s := &sorter{scratch: r.scratch, limit: sortMemory}
 	defer func() { err = errors.Join(err, s.close()) }()

@@ -70,7 +70,7 @@ func (s *scratch) file() (*os.File, error) {
 	var err error
 	if s.dir == "" {
 		if s.dir, err = os.MkdirTemp(s.parent, "eks-x509-audit-"); err != nil { // 0700
-			return nil, fmt.Errorf("making a folder to sort in: %w", err)
+			return nil, fmt.Errorf("sorting on disk: %w", err)
 		}
 	}
 	f, err := os.CreateTemp(s.dir, "run-") // 0600
@@ -224,7 +224,7 @@ func inOrder(sorters []*sorter) iter.Seq2[record, error] {
 			}
 			return err
 		}
-		fail := func(err error) { yield(nil, fmt.Errorf("reading what was sorted on disk: %w", err)) }
+		fail := func(err error) { yield(nil, fmt.Errorf("sorting on disk: %w", err)) }
 		for _, s := range sorters {
 			if err := start(&source{from: s}); err != nil {
 				fail(err)
