@@ -11,8 +11,9 @@ import (
 const (
 	// blockSize is how much of a log a parser gets at once.
 	blockSize = 512 << 10
-	// maxDocument is how much of one event, or of what stands around events, is held.
-	maxDocument = 64 << 20
+	// maxDocument is how much of one event, or of what stands around events, is
+	// held. The bodies of requests, which make an event long, do not count.
+	maxDocument = 16 << 20
 	// maxDepth is deeper than fastjson parses.
 	maxDepth = 512
 	// maxOpener is longer than what a file begins with before its first event.
@@ -24,7 +25,7 @@ const (
 	whyCut       = "the document is cut off"
 	whyJSON      = "malformed JSON"
 	whyNotJSON   = "not JSON"
-	whyLong      = "the document is longer than 64 MiB"
+	whyLong      = "the document is longer than 16 MiB"
 	whyOther     = "no event of this log"
 	whyTimestamp = "no time in the event"
 )
