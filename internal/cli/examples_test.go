@@ -43,6 +43,9 @@ func TestExamplesRun(t *testing.T) {
 			text += "exec eks-x509 cert ca --certificate lab-ca.pem --private-key lab-ca.key --common-name Lab\n" +
 				"exec eks-x509 cert new --private-key alice.key --csr alice.csr --common-name alice\n"
 		}
+		if strings.HasPrefix(cmd.CommandPath(), "eks-x509 audit") {
+			text += "symlink cloudtrail -> $LOGS/cloudtrail\nsymlink cluster.log -> $LOGS/cluster.log\n"
+		}
 		if slices.Contains([]string{"eks-x509 setup status", "eks-x509 setup profile", "eks-x509 setup remove"}, cmd.CommandPath()) {
 			text += "exec eks-x509 setup apply --aws-profile administrator --yes --stack team-access --new-ca Example --cluster-name sandbox --group view\n"
 		}

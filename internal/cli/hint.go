@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eks-x509/eks-x509/internal/audit/page"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/format"
@@ -66,6 +67,9 @@ func hints(err error, command string) []string {
 	}
 	if is[*noStackError](err) {
 		return []string{"--stack, --region and --aws-profile name another"}
+	}
+	if is[*page.TooManyError](err) {
+		return []string{"narrow it with --since, --until or another filter; csv and ndjson have no limit"}
 	}
 	if is[*credentialsError](err) {
 		return []string{"this takes your own AWS credentials, as the AWS CLI does: --aws-profile, AWS_PROFILE, aws sso login"}

@@ -164,14 +164,15 @@ class Chart {
   }
 
   drawGroup(c, group, y) {
+    const x = this.narrow ? 8 : 14, line = y + this.rowHeight - 10;
     c.font = `600 12px ${this.font}`;
     c.fillStyle = this.colour("ink");
-    const count = counted(group.sessions, "session");
-    c.fillText(fit(c, group.title, this.right - 30 - (this.narrow ? 70 : 90)), this.narrow ? 8 : 14, y + this.rowHeight - 10);
-    const at = (this.narrow ? 8 : 14) + Math.min(c.measureText(group.title).width, this.right - 30 - 90) + 10;
+    const title = fit(c, group.title, this.right - x - 80);
+    c.fillText(title, x, line);
+    const after = x + c.measureText(title).width + 10;
     c.font = `12px ${this.font}`;
     c.fillStyle = this.colour("muted");
-    c.fillText(count, at, y + this.rowHeight - 10);
+    c.fillText(counted(group.sessions, "session"), after, line);
   }
 
   drawSession(c, s, y, title) {
@@ -272,14 +273,13 @@ class Chart {
       this.drag = { where: "lanes", x, now: x };
       this.lanes.setPointerCapture(e.pointerId);
     });
-    this.lanes.addEventListener("pointerup", (e) => {
+    this.lanes.addEventListener("pointerup", () => {
       const { drag } = this;
       this.drag = null;
       if (drag && Math.abs(drag.now - drag.x) > 5) {
         this.dragged = true;
         this.on.range(this.time(Math.min(drag.x, drag.now)), this.time(Math.max(drag.x, drag.now)));
       }
-      void e;
     });
     this.lanes.addEventListener("click", (e) => {
       if (this.dragged) {

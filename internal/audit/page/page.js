@@ -191,6 +191,7 @@ function build() {
   const range = () => {
     const from = clock.parse(controls.from.value), to = clock.parse(controls.to.value);
     if (from < to) chart.on.range(from, to);
+    else updateView(); // as they were
   };
   controls.from = el("input", { id: "from", type: "datetime-local", step: "1", "aria-label": "From", onchange: range });
   controls.to = el("input", { id: "to", type: "datetime-local", step: "1", "aria-label": "To", onchange: range });
@@ -222,11 +223,11 @@ function build() {
       el("div", { class: "under" }, controls.view, el("ul", { class: "legend", "aria-label": "Colours" }, [["read", "read"], ["change", "change"], ["delete", "delete"], ["denied", "denied"], ["session", "session"]].map(([kind, word]) => el("li", {}, el("i", { class: `key ${kind}` }), word)))),
       chart.node,
       el("p", { class: "muted keys", id: "keys" }, "Drag to zoom. With the keyboard: \u2191 \u2193 sessions, \u2190 \u2192 actions, + \u2212 0 zoom, < > move.")),
-    controls.details,
+    controls.details, certificates(),
     el("section", { class: "card", id: "actions-table", "aria-label": "Actions" }, el("div", { class: "title" }, el("h2", {}, "Actions")),
       el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["Time", "Verb", "Resource", "Object", "Code", "Decision", "User", "Certificate", "From"].map((name) => el("th", { scope: "col" }, name)))), controls.rows)),
       controls.none, el("div", { class: "pad" }, controls.more)),
-    certificates(), damage(),
+    damage(),
     el("footer", { class: "muted" }, `Read: ${counted(head.counts.cloudTrailEvents, "CloudTrail event")}, ${counted(head.counts.kubernetesEvents, "audit event")}; ${number(head.counts.otherActions || 0)} of users without an AWS session are not shown. This page holds all of it and asks the network for nothing.`));
 }
 
