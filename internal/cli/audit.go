@@ -167,13 +167,13 @@ type auditFlags struct {
 	denied                bool
 	crls                  []string
 	output                string
-	asked                 string // the filters, as they were given
+	flags                 *pflag.FlagSet
 }
 
 func addAuditFlags(cmd *cobra.Command, f *auditFlags) {
 	cmd.Flags().StringVar(&f.since, "since", "", "from this `TIME` on: 2026-11-23T08:00:00Z, 2026-11-23 (its midnight, UTC), or ago: 24h, 7d")
 	cmd.Flags().StringVar(&f.until, "until", "", "before this `TIME`")
-	cmd.Flags().StringVar(&f.subject, "subject", "", "`PATTERN` of the certificate's subject; * and ? match, here and below: '*CN=alice*'")
+	cmd.Flags().StringVar(&f.subject, "subject", "", "`PATTERN` of the certificate's subject, whole or one attribute: CN=alice; * and ? match, here and below")
 	cmd.Flags().StringVar(&f.serial, "serial", "", "`NUMBER` of the certificate, hex or decimal")
 	cmd.Flags().StringVar(&f.role, "role", "", "`PATTERN` of the role's name or ARN")
 	cmd.Flags().StringVar(&f.user, "user", "", "`PATTERN` of the Kubernetes user")
@@ -185,22 +185,15 @@ func addAuditFlags(cmd *cobra.Command, f *auditFlags) {
 	cmd.Flags().StringArrayVar(&f.crls, "crl", nil, "`FILE` with a revocation list, PEM or DER; tells what was done after revocation; may be repeated")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, json, ndjson, csv or html")
 	addChoices(cmd, "output", auditOutputs()...)
-	flags := cmd.Flags()
-	before := cmd.PreRun
-	cmd.PreRun = func(cmd *cobra.Command, args []string) {
-		f.asked = askedFor(flags)
-		if before != nil {
-			before(cmd, args)
-		}
-	}
+	f.flags = cmd.Flags()
 }
 
 func auditOutputs() []string { return []string{"table", "json", "ndjson", "csv", "html"} }
 
-// askedFor is the filter as it was given.
-func askedFor(flags *pflag.FlagSet) string {
+// asked is the filter as it was given.
+func (f *auditFlags) asked() string {
 	var words []string
-	flags.Visit(func(f *pflag.Flag) {
+	f.flags.Visit(func(f *pflag.Flag) {
 		switch f.Name {
 		case "since", "until", "subject", "serial", "role", "user", "verb", "resource", "namespace", "name":
 			words = append(words, "--"+f.Name+" "+shown(f.Value.String()))
@@ -281,6 +274,10 @@ func (a *app) answerAudit(ctx context.Context, answer string, cloudtrail, kubern
 	if err != nil {
 		return err
 	}
-	err = a.writeAnswer(answer, f, r)
+	if c := r.Counts; c.CloudTrailEvents+c.KubernetesEvents == 0 && len(r.Damage) > 0 {
+		err = fmt.Errorf("no event found in the logs: %s", damageLine(r.Damage[0]))
+	} else {
+		err = a.writeAnswer(answer, f, r)
+	}
 	return errors.Join(err, r.Close())
 }

@@ -82,7 +82,7 @@ func (a *app) writeAnswer(answer string, f auditFlags, r *audit.Result) error {
 	case "csv":
 		err = writeAuditCSV(out, answer, records)
 	case "html":
-		err = page.Write(out, r, page.Options{Made: a.Now(), Filter: f.asked})
+		err = page.Write(out, r, page.Options{Made: a.Now(), Filter: f.asked()})
 	default:
 		err = writeAuditTable(out, answer, records, r.Findings)
 	}

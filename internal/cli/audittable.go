@@ -89,7 +89,11 @@ func writeSessionHead(w *bufio.Writer, s *audit.Session) {
 	add("role", roleName(s.RoleARN))
 	add("access key", s.AccessKeyID)
 	add("assumed by", s.Parent)
-	facts = append(facts, fmt.Sprintf("%d actions, %d denied", s.Actions, s.Denied))
+	plural := "s"
+	if s.Actions == 1 {
+		plural = ""
+	}
+	facts = append(facts, fmt.Sprintf("%d action%s, %d denied", s.Actions, plural, s.Denied))
 	line("  ")
 }
 

@@ -228,7 +228,7 @@ function build() {
       el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["Time", "Verb", "Resource", "Object", "Code", "Decision", "User", "Certificate", "From"].map((name) => el("th", { scope: "col" }, name)))), controls.rows)),
       controls.none, el("div", { class: "pad" }, controls.more)),
     damage(),
-    el("footer", { class: "muted" }, `Read: ${counted(head.counts.cloudTrailEvents, "CloudTrail event")}, ${counted(head.counts.kubernetesEvents, "audit event")}; ${number(head.counts.otherActions || 0)} of users without an AWS session are not shown. This page holds all of it and asks the network for nothing.`));
+    el("footer", { class: "muted" }, `Read: ${counted(head.counts.cloudTrailEvents, "CloudTrail event")}, ${counted(head.counts.kubernetesEvents, "audit event")}; ${number(head.counts.otherEvents || 0)} of users without an AWS session are not shown. This page holds all of it and asks the network for nothing.`));
 }
 
 const page = document.getElementById("page");
