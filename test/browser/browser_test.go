@@ -17,6 +17,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -289,6 +290,13 @@ func TestPage(t *testing.T) {
 	b.run(chromedp.Click(chromedp.CSS("#rows button")))
 	b.until("document.getElementById('details').textContent.includes('joined by')")
 	b.shot("page-details")
+
+	t.Log("pointing at a lane tells what is there")
+	box := evaluate[[]float64](b, `(() => { document.getElementById("lanes").scrollTop = 0; document.getElementById("timeline").scrollIntoView();
+		const i = state.lanes.findIndex((l) => l.session), r = chart.lanes.getBoundingClientRect(); return [r.left + chart.x(state.lanes[i].session.own[0].time), r.top + (i + 0.5) * chart.rowHeight]; })()`)
+	b.run(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, box[0], box[1]))
+	b.until("!document.getElementById('tip').hidden && / (get|list|watch|create|patch|update|delete) /.test(document.getElementById('tip').textContent)")
+	b.shot("page-tip")
 
 	t.Log("markup of the logs is text")
 	text := evaluate[string](b, "document.getElementById('details').textContent + document.getElementById('rows').textContent + document.getElementById('certificates').textContent")

@@ -184,7 +184,7 @@ class Chart {
     }
     c.fillStyle = this.colour("muted");
     const shown = this.state.shown(s);
-    const denied = shown.reduce((n, a) => n + (a.kind === 3), 0);
+    const denied = s.passedDenied;
     const start = Number.isFinite(s.start) ? `${clock.date(s.start).slice(5)} ${clock.time(s.start).slice(0, 5)}` : "";
     const words = [s.parentAccessKeyId ? `\u21b3 ${roleOf(s)}` : start, s.sourceIp].filter(Boolean).join("  ");
     let x = this.narrow ? 8 : title ? 14 : 26;

@@ -32,7 +32,9 @@ function filter() {
   for (const s of sessions) {
     const text = sessionHaystack(s);
     const rest = state.words.filter((word) => !text.includes(word)); // these must be in the action
-    s.passed = s.own.filter((a) => (!state.deniedOnly || a.kind === 3) && rest.every(has(haystack(a))));
+    for (const a of s.own) a.passes = (!state.deniedOnly || a.kind === 3) && (rest.length === 0 || rest.every(has(haystack(a))));
+    s.passed = s.own.filter((a) => a.passes);
+    s.passedDenied = s.passed.reduce((n, a) => n + (a.kind === 3), 0);
     s.matches = s.passed.length > 0 || (rest.length === 0 && !state.deniedOnly);
     for (const a of s.passed) state.hits.push(a);
   }
@@ -58,7 +60,7 @@ function updateView() {
   // A certificate with one session needs no line of its own above it.
   state.lanes = [...groups.values()].flatMap((g) => g.list.length === 1 ? [{ session: g.list[0], title: nameOf(g.list[0]) }]
     : [{ title: g.title, key: g.key, sessions: g.list.length }, ...g.list.map((session) => ({ session }))]);
-  state.inView = byTime.slice(lower(byTime, from), lower(byTime, to + 1)).filter(inFilter());
+  state.inView = byTime.slice(lower(byTime, from), lower(byTime, to + 1)).filter((a) => a.passes);
   if (state.picked && !state.lanes.some((l) => l.session === state.picked.session)) state.picked = null;
   const denied = state.inView.reduce((n, a) => n + (a.kind === 3), 0);
   const lanes = state.lanes.reduce((n, l) => n + (l.session ? 1 : 0), 0);
@@ -70,11 +72,6 @@ function updateView() {
   chart.layout();
   showRows();
   showDetails();
-}
-
-function inFilter() {
-  const passed = new Set(state.hits.length === actions.length ? [] : state.hits);
-  return (a) => passed.size === 0 ? state.hits.length > 0 : passed.has(a);
 }
 
 function short(serial) { return serial.length > 16 ? `${serial.slice(0, 8)}\u2026${serial.slice(-6)}` : serial; }
