@@ -152,7 +152,10 @@ type columns struct {
 	err    error
 }
 
-const heldRows = 500
+const (
+	heldRows = 500
+	widest   = 60 // what one long name may take from all other rows
+)
 
 func (t *columns) row(cells ...string) {
 	for i, cell := range cells {
@@ -173,7 +176,7 @@ func (t *columns) measure() {
 			if i == len(t.widths) {
 				t.widths = append(t.widths, 0)
 			}
-			t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cell))
+			t.widths[i] = max(t.widths[i], min(utf8.RuneCountInString(cell), widest))
 		}
 	}
 	for _, row := range t.held {
