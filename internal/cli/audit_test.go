@@ -3,10 +3,15 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+
+	"github.com/eks-x509/eks-x509/internal/audit"
 )
 
 func TestParseWhen(t *testing.T) {
@@ -30,7 +35,7 @@ func TestParseWhen(t *testing.T) {
 
 func TestNotFormula(t *testing.T) {
 	t.Parallel()
-	for cell, want := range map[string]string{"": "", "web-0": "web-0", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "a=1": "a=1"} {
+	for cell, want := range map[string]string{"": "", "web-0": "web-0", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "a=1": "a=1"} {
 		if got := notFormula(cell); got != want {
 			t.Errorf("%q became %q, want %q", cell, got, want)
 		}
@@ -64,6 +69,42 @@ func TestColumns(t *testing.T) {
 	} {
 		if lines[i] != want {
 			t.Errorf("line %d is %q, want %q", i, lines[i], want)
+		}
+	}
+}
+
+// No output has a character that a terminal obeys, and JSON stays what it was.
+func TestNoControlCharacters(t *testing.T) {
+	t.Parallel()
+	const hostile = "\x1b[31m\u009b2J\x7f\t\n\u0085é"
+	action := audit.Action{ID: "1", Verb: hostile, UserAgent: hostile, URI: hostile}
+	session := audit.Session{Certificate: audit.Certificate{Subject: hostile}, UserAgent: hostile, Actions: 1}
+	r := &audit.Result{Findings: []audit.Finding{{Kind: "kind", Detail: hostile}}, Damage: []audit.Damage{{File: hostile}}}
+	records := func(do func(auditRecord) error) error {
+		return errors.Join(do(auditRecord{session: &session}), do(auditRecord{session: &session, action: &action}))
+	}
+	for name, write := range map[string]func(w *bufio.Writer) error{
+		"json":   func(w *bufio.Writer) error { return writeAuditJSON(w, answerWho, records, r) },
+		"ndjson": func(w *bufio.Writer) error { return writeAuditLines(w, answerTimeline, records, r) },
+		"csv":    func(w *bufio.Writer) error { return writeAuditCSV(w, answerTimeline, records) },
+		"table":  func(w *bufio.Writer) error { return writeAuditTable(w, answerTimeline, records, r.Findings) },
+	} {
+		var b bytes.Buffer
+		w := bufio.NewWriter(&b)
+		if err := errors.Join(write(w), w.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range b.String() {
+			if unicode.IsControl(c) && c != '\n' && (c != '\r' || name != "csv") {
+				t.Errorf("%s has %U: %q", name, c, b.String())
+				break
+			}
+		}
+		if name == "json" {
+			var v struct{ Actions []audit.Action }
+			if err := json.Unmarshal(b.Bytes(), &v); err != nil || len(v.Actions) != 2 || v.Actions[1].UserAgent != hostile {
+				t.Errorf("%v: %s", err, b.String())
+			}
 		}
 	}
 }

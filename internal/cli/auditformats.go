@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/eks-x509/eks-x509/internal/audit"
 )
@@ -53,7 +55,9 @@ func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *aud
 		between := "\n"
 		err = records(func(rec auditRecord) error {
 			_, value := rec.value()
-			return writeJSONItem(w, &between, value)
+			err := writeJSONItem(w, between, value)
+			between = ",\n"
+			return err
 		})
 	}
 	if err != nil {
@@ -68,40 +72,59 @@ func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *aud
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\n],%s\n", data[1:]) // without its {
+	_, err = fmt.Fprintf(w, "\n],%s\n", noControl(data[1:])) // without its {
 	return err
 }
 
 func writeTimelineJSON(w *bufio.Writer, r *audit.Result) error {
 	between := "\n"
 	return r.Timeline(func(s *audit.Session, actions iter.Seq2[audit.Action, error]) error {
-		if err := writeJSONItem(w, &between, s, `{"session": `); err != nil {
+		if err := writeJSONItem(w, between+`{"session": `, s); err != nil {
 			return err
 		}
-		_, _ = w.WriteString(`, "actions": [`)
-		inner := "\n"
+		before := `, "actions": [` + "\n"
 		for action, err := range actions {
 			if err != nil {
 				return err
 			}
-			if err := writeJSONItem(w, &inner, action); err != nil {
+			if err := writeJSONItem(w, before, action); err != nil {
 				return err
 			}
+			before = ",\n"
 		}
+		if before != ",\n" {
+			_, _ = w.WriteString(before)
+		}
+		between = ",\n"
 		_, err := w.WriteString("]}")
 		return err
 	})
 }
 
-// writeJSONItem writes a value after what stands between it and the one before.
-func writeJSONItem(w *bufio.Writer, between *string, value any, open ...string) error {
+// writeJSONItem writes a value after what stands before it.
+func writeJSONItem(w *bufio.Writer, before string, value any) error {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s%s%s", *between, strings.Join(open, ""), data)
-	*between = ",\n"
+	_, err = fmt.Fprintf(w, "%s%s", before, noControl(data))
 	return err
+}
+
+// noControl escapes what JSON lets stand and a terminal may obey: DEL and C1.
+func noControl(data []byte) []byte {
+	if !bytes.ContainsFunc(data, unicode.IsControl) {
+		return data
+	}
+	var b bytes.Buffer
+	for _, r := range string(data) {
+		if r >= 0x7f && r <= 0x9f {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
 }
 
 // writeAuditLines writes an object a line; each says its type.
@@ -111,11 +134,7 @@ func writeAuditLines(w *bufio.Writer, answer string, records auditRecords, r *au
 		if err != nil {
 			return err
 		}
-		between := ","
-		if len(data) == 2 { // {}
-			between = ""
-		}
-		_, err = fmt.Fprintf(w, "{\"type\":%q%s%s\n", kind, between, data[1:])
+		_, err = fmt.Fprintf(w, "{\"type\":%q,%s\n", kind, noControl(data[1:]))
 		return err
 	}
 	if err := line("answer", map[string]any{"schemaVersion": audit.SchemaVersion, "answer": answer}); err != nil {
@@ -150,7 +169,7 @@ func writeAuditCSV(out *bufio.Writer, answer string, records auditRecords) error
 		}
 		row := csvRow(answer, rec)
 		for i, cell := range row {
-			row[i] = notFormula(cell)
+			row[i] = notFormula(oneLine(cell))
 		}
 		return w.Write(row)
 	})
@@ -195,12 +214,22 @@ func csvRow(answer string, rec auditRecord) []string {
 		act.Impersonated, act.SourceIP, act.UserAgent, act.Cluster, act.ID, string(act.JoinedBy)}, session...)
 }
 
+// oneLine takes out what a terminal may obey.
+func oneLine(cell string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, cell)
+}
+
 func count(n int64) string { return strconv.FormatInt(n, 10) }
 
 // notFormula keeps a spreadsheet from calculating what a log says:
 // https://owasp.org/www-community/attacks/CSV_Injection
 func notFormula(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
+	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
 		return "'" + cell
 	}
 	return cell

@@ -108,7 +108,7 @@ func hash(text string) string {
 func writeData(w *bufio.Writer, r *audit.Result, o Options) error {
 	h := head{audit.SchemaVersion, o.Made.UTC(), o.Filter, append([]audit.Subject{}, r.Subjects...), []*audit.Session{}, append([]audit.Finding{}, r.Findings...),
 		append([]audit.Damage{}, r.Damage...), r.Counts}
-	fmt.Fprint(w, `<script type="application/json" id="actions">[`)
+	_, _ = w.WriteString(`<script type="application/json" id="actions">[`)
 	between, last := "\n", make([]string, columns)
 	err := r.Timeline(func(s *audit.Session, actions iter.Seq2[audit.Action, error]) error {
 		session := len(h.Sessions)
