@@ -298,6 +298,13 @@ func TestPage(t *testing.T) {
 	b.until("!document.getElementById('tip').hidden && / (get|list|watch|create|patch|update|delete) /.test(document.getElementById('tip').textContent)")
 	b.shot("page-tip")
 
+	t.Log("a certificate's line shows that certificate alone")
+	box = evaluate[[]float64](b, `(() => { const i = state.lanes.findIndex((l) => !l.session), r = chart.lanes.getBoundingClientRect(); return [r.left + 60, r.top + (i + 0.5) * chart.rowHeight, state.lanes[i].sessions]; })()`)
+	b.run(chromedp.MouseClickXY(box[0], box[1]))
+	b.until(fmt.Sprintf("document.getElementById('view').textContent.endsWith('in %d sessions') && state.lanes.filter((l) => !l.session).length === 1", int(box[2])))
+	b.fill("text", "")
+	b.until(fmt.Sprintf("document.getElementById('view').textContent === %q", whole))
+
 	t.Log("markup of the logs is text")
 	text := evaluate[string](b, "document.getElementById('details').textContent + document.getElementById('rows').textContent + document.getElementById('certificates').textContent")
 	for _, want := range []string{"<img src=x onerror=", "</script><script>window.pwned = 1</script>"} {
@@ -360,6 +367,36 @@ func TestDark(t *testing.T) {
 		t.Errorf("the ground is %s", ground)
 	}
 	b.shot("page-dark")
+	b.quiet(file)
+}
+
+// Times are UTC, or the browser's own if that is asked for; the filter stays.
+func TestZone(t *testing.T) {
+	t.Parallel()
+	file, want := makePage(t, 10, 20)
+	_, denied := want.numbers()
+	b := open(t, file, 1280, 1000, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Kolkata"})
+		return err
+	}))
+	b.run(chromedp.Click(chromedp.CSS("#denied")))
+	b.until(fmt.Sprintf("document.querySelectorAll('#rows tr').length === %d", denied))
+	first := func() time.Time {
+		at, err := time.Parse(time.DateTime, evaluate[string](b, "document.querySelector('#rows button').textContent"))
+		check(t, err)
+		return at
+	}
+	utc, from := first(), evaluate[string](b, "document.getElementById('from').value")
+	b.run(chromedp.Click(chromedp.CSS("#zone")))
+	b.until("/Kolkata|Calcutta/.test(document.getElementById('zone').textContent)")
+	if local := first(); local.Sub(utc) != 5*time.Hour+30*time.Minute {
+		t.Errorf("%s UTC is shown as %s", utc, local)
+	}
+	if n := evaluate[int](b, "document.querySelectorAll('#rows tr').length"); n != denied || !evaluate[bool](b, "document.getElementById('denied').checked") {
+		t.Errorf("%d rows, want %d: the filter is gone", n, denied)
+	}
+	b.run(chromedp.Click(chromedp.CSS("#zone")))
+	b.until(fmt.Sprintf("document.getElementById('from').value === %q", from))
 	b.quiet(file)
 }
 

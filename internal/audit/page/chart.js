@@ -389,23 +389,3 @@ class Chart {
     this.tip.style.top = `${y + 18 + high > this.node.clientHeight ? Math.max(y - high - 10, 0) : y + 18}px`;
   }
 }
-
-// lower is the first of the actions, by time, that is not before t.
-function lower(list, t) {
-  let from = 0, to = list.length;
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if (list[middle].time < t) from = middle + 1;
-    else to = middle;
-  }
-  return from;
-}
-
-// fit cuts text to a width.
-function fit(c, text, width) {
-  text = clean(text);
-  if (c.measureText(text).width <= width) return text;
-  text = text.slice(0, 300);
-  while (text && c.measureText(`${text}\u2026`).width > width) text = text.slice(0, -1);
-  return `${text}\u2026`;
-}
