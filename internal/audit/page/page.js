@@ -150,7 +150,7 @@ const findingWords = {
 function findings() {
   const list = head.findings || [];
   if (!list.length) return "";
-  return el("details", { class: "card", id: "findings", open: list.length <= 12 }, el("summary", {}, el("h2", {}, "Findings"), el("span", { class: "count" }, number(list.length))),
+  return el("details", { class: "card", id: "findings", open: list.length <= 5 }, el("summary", {}, el("h2", {}, "Findings"), el("span", { class: "count" }, number(list.length))),
     el("ul", {}, list.map((f) => {
       const about = (f.accessKeyIds || [])[0] && (f.accessKeyIds || []).length === 1 ? f.accessKeyIds[0] : f.serial || (f.accessKeyIds || [])[0] || f.subject || "";
       return el("li", {}, el("div", {}, el("strong", {}, findingWords[f.kind] || f.kind), el("p", {}, f.detail),
