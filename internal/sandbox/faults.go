@@ -30,6 +30,7 @@ func operations() []string {
 		"CreateSession", "GetCallerIdentity", "DescribeCluster", "ListClusters", "TokenReview", "*",
 		"CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DescribeStacks", "DescribeStackEvents", "DeleteStack",
 		"IssueCertificate", "GetCertificate", "UpdateCertificateAuthority", "DeleteCertificateAuthority", "ListTrustAnchors",
+		"LookupEvents", "StartQuery", "GetQueryResults", "StopQuery", "StartQueryExecution", "GetQueryExecution", "StopQueryExecution",
 		"Version", "ListNamespaces", "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview",
 		"GetConfigMap", "CreateConfigMap", "UpdateConfigMap", "PatchConfigMap", "KubernetesAPI",
 	}

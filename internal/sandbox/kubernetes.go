@@ -32,15 +32,15 @@ func (c *call) kubernetes() (string, func() *response) {
 	}
 	switch {
 	case k.isReview():
-		return k.served.Kind, k.answer
+		return k.served.Kind, k.audited
 	case k.served != nil && k.served.Kind == "Namespace" && k.Verb == "list":
-		return "ListNamespaces", k.answer
+		return "ListNamespaces", k.audited
 	case k.isAWSAuth() && k.Verb != "delete":
-		return strings.ToUpper(k.Verb[:1]) + k.Verb[1:] + "ConfigMap", k.answer
+		return strings.ToUpper(k.Verb[:1]) + k.Verb[1:] + "ConfigMap", k.audited
 	case k.Path == "/version":
-		return "Version", k.answer
+		return "Version", k.audited
 	}
-	return "KubernetesAPI", k.answer
+	return "KubernetesAPI", k.audited
 }
 
 func (k *kubernetesCall) isReview() bool {
