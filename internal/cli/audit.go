@@ -30,7 +30,7 @@ func newAuditCmd(a *app) *cobra.Command {
 		Long: `Tell who did what in a cluster, from the certificate to the action: join
 CloudTrail's CreateSession events, which name the certificate and the access key it
 gave, with the audit log of the API server, which names the access key and what it
-did. It reads files and calls nobody.`,
+did. It reads files and calls nobody; audit query asks where AWS keeps the logs.`,
 		Example: "  eks-x509 audit timeline --cloudtrail cloudtrail/ --kubernetes cluster.log",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    a.group,
@@ -47,6 +47,7 @@ what is asked about.`, "  eks-x509 audit who --resource namespaces --verb create
 such as --verb, only those are counted.`, "  eks-x509 audit sessions --cloudtrail cloudtrail/ --output csv"),
 			newAuditAnswerCmd(a, answerSummary, "Count by certificate: sessions, actions, denials", `Count by certificate: sessions, calls that AWS refused, actions, denials, and when
 it was first and last seen.`, "  eks-x509 audit summary --cloudtrail cloudtrail/ --kubernetes cluster.log"),
+			newAuditQueryCmd(a), newAuditSchemaCmd(a),
 		)
 	}
 	return cmd

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/audit/page"
+	"github.com/eks-x509/eks-x509/internal/audit/query"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/format"
@@ -55,6 +57,9 @@ func hints(err error, command string) []string {
 	}
 	if is[*provision.Failed](err) {
 		return []string{"what had been made was rolled back; mend the cause and run it again"}
+	}
+	if is[*query.Failed](err) {
+		return []string{"a shorter --since or more filters make it smaller; eks-x509 audit schema defines the tables that Athena needs"}
 	}
 	if is[*provision.Busy](err) {
 		return []string{"eks-x509 setup apply goes on with it, or clears away what failed"}
@@ -110,10 +115,16 @@ func serviceHints(e *awsapi.Error, command string) []string {
 		found = append(found, "an API server older than Kubernetes 1.28 can't say who you are: try kubectl get namespaces")
 	case e.StatusCode == 429, strings.Contains(e.Code, "Throttl"):
 		found = append(found, "try again in a moment")
+	case e.Code == "ResourceNotFoundException" && e.Service == "CloudWatch Logs":
+		found = append(found, "the cluster's audit log may be off: EKS keeps one from when it is turned on (aws eks update-cluster-config --logging); --log-group and --region name another")
+	case e.Service == "Athena" && strings.Contains(e.Message, "output location"):
+		found = append(found, "--output-location s3://BUCKET/PREFIX says where Athena may put the results; or a --workgroup that has one")
 	case e.Code == "ResourceNotFoundException" && e.Service == "EKS":
 		found = append(found, "check the cluster's name and its region: --region names another; aws eks list-clusters shows what there is")
 	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service == "STS":
 		found = append(found, "the role's policies, and the session policy of the Roles Anywhere profile, must allow it")
+	case strings.HasPrefix(e.Code, "AccessDenied") && slices.Contains([]string{"CloudTrail", "CloudWatch Logs", "Athena"}, e.Service):
+		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/audit-query.md has the policy")
 	case strings.HasPrefix(e.Code, "AccessDenied") && own:
 		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/setup.md has the policy")
 	case strings.HasPrefix(e.Code, "AccessDenied"):
