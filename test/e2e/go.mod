@@ -4,7 +4,10 @@ go 1.26.0
 
 replace github.com/eks-x509/eks-x509 => ../..
 
-require github.com/eks-x509/eks-x509 v0.0.0-00010101000000-000000000000
+require (
+	github.com/eks-x509/eks-x509 v0.0.0-00010101000000-000000000000
+	github.com/google/go-cmp v0.7.0
+)
 
 require (
 	github.com/aws/aws-sdk-go-v2 v1.48.0 // indirect
@@ -27,6 +30,7 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
+	github.com/valyala/fastjson v1.6.10 // indirect
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
 	go.uber.org/multierr v1.10.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
