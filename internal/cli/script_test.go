@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"requests": cmdRequests,
 			"revoke":   cmdRevoke,
 			"review":   cmdReview,
+			"world":    cmdWorld,
 			"unsetenv": cmdUnsetenv,
 			"lines":    cmdLines,
 			"capture":  cmdCapture,
@@ -198,6 +199,21 @@ func cmdRevoke(ts *testscript.TestScript, _ bool, args []string) {
 	pair, err := minica.Parse([]byte(ts.ReadFile(args[0]+".pem")), []byte(ts.ReadFile(args[0]+".key")))
 	ts.Check(err)
 	ts.Check(sandboxOf(ts).Revoke(pair.Certificate.SerialNumber))
+}
+
+// world PATTERN REPLACEMENT edits world.json, in one place, as somebody in the
+// account would.
+func cmdWorld(ts *testscript.TestScript, _ bool, args []string) {
+	s := sandboxOf(ts)
+	text, err := json.MarshalIndent(s.World(), "", " ")
+	ts.Check(err)
+	pattern := regexp.MustCompile("(?s)" + args[0])
+	if n := len(pattern.FindAll(text, -1)); n != 1 {
+		ts.Fatalf("%d places with %q in:\n%s", n, args[0], text)
+	}
+	w, err := sandbox.ParseWorld(pattern.ReplaceAll(text, []byte(args[1])))
+	ts.Check(err)
+	ts.Check(s.SetWorld(w))
 }
 
 // review FILE [CLUSTER] asks the cluster's webhook about the token, or the

@@ -59,12 +59,13 @@ func (p PrivateCA) Retire(ctx context.Context, days int) error {
 	return p.Client.PrivateCA(ctx, "DeleteCertificateAuthority", in, nil)
 }
 
-// Users are the trust anchors of the CA, but for one.
+// Users are the trust anchors of the CA in this account and region, but for the
+// one with that id.
 func (p PrivateCA) Users(ctx context.Context, but string) ([]string, error) {
 	all, err := p.Client.TrustAnchors(ctx)
 	var found []string
 	for _, a := range all {
-		if a.Source.Data.AcmPcaARN == p.ARN && a.ARN != but {
+		if a.Source.Data.AcmPcaARN == p.ARN && !(but != "" && strings.HasSuffix(a.ARN, ":trust-anchor/"+but)) {
 			found = append(found, a.ARN)
 		}
 	}

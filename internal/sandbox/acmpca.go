@@ -20,6 +20,7 @@ import (
 type CertificateAuthority struct {
 	ARN         string      `json:"arn"`
 	Status      string      `json:"status"` // PENDING_CERTIFICATE, ACTIVE, DISABLED, DELETED
+	UsageMode   string      `json:"usageMode,omitempty"`
 	Subject     caSubject   `json:"subject"`
 	Key         string      `json:"key"`                   // PEM
 	Certificate string      `json:"certificate,omitempty"` // PEM
@@ -239,6 +240,10 @@ func (c *call) issueCertificate(w *World) (any, error) {
 	}
 	if until.After(issuer.Certificate.NotAfter) {
 		return nil, refuse(http.StatusBadRequest, "ValidationException", "The certificate validity specified exceeds the certificate authority validity", "until %s", stamp(until))
+	}
+	// https://docs.aws.amazon.com/privateca/latest/userguide/short-lived-certificates.html
+	if ca.UsageMode == "SHORT_LIVED_CERTIFICATE" && until.After(c.now.AddDate(0, 0, 7)) {
+		return nil, refuse(http.StatusBadRequest, "ValidationException", "A certificate authority of usage mode SHORT_LIVED_CERTIFICATE issues certificates of at most 7 days", "until %s", stamp(until)) // [?] AWS's words
 	}
 	t, err := leafTemplate(in.TemplateARN)
 	if err != nil {
