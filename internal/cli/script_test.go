@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"requests": cmdRequests,
 			"revoke":   cmdRevoke,
 			"review":   cmdReview,
+			"awaits":   cmdAwaits,
 			"world":    cmdWorld,
 			"unsetenv": cmdUnsetenv,
 			"lines":    cmdLines,
@@ -191,6 +192,19 @@ func cmdRequests(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if strconv.Itoa(n) != args[1] {
 		ts.Fatalf("%d requests of %s, want %s:\n%s", n, args[0], args[1], strings.Join(all, "\n"))
+	}
+}
+
+// awaits OPERATION N: until so many such requests were hit by faults, as one that
+// hangs is.
+func cmdAwaits(ts *testscript.TestScript, _ bool, args []string) {
+	for hit := 0; strconv.Itoa(hit) != args[1]; time.Sleep(time.Millisecond) {
+		hit = 0
+		for _, r := range sandboxOf(ts).Requests() {
+			if r.Operation == args[0] && len(r.Faults) > 0 {
+				hit++
+			}
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func addSpec(cmd *cobra.Command, f *specFlags) {
 	cmd.Flags().StringArrayVar(&f.subjectCNs, "subject-cn", nil, "common `NAME` that certificates must have, * and ? match; may be repeated")
 	cmd.Flags().StringVar(&f.roleName, "role-name", "", "`NAME` of the role; default: CloudFormation's choice")
 	cmd.Flags().IntVar(&f.duration, "session-duration", 0, "length of sessions in `SECONDS`, 900 to 43200; default: 3600")
-	cmd.Flags().BoolVar(&f.sessionName, "session-name-from-cn", false, "let sessions be named after the certificate's common name, and after nothing else")
+	cmd.Flags().BoolVar(&f.sessionName, "session-name-from-cn", false, "sessions are named after the certificate's common name, by --role-session-name, and after nothing else")
 	cmd.Flags().StringArrayVar(&f.clusters, "cluster-name", nil, "`NAME` of a cluster; may be repeated")
 	cmd.Flags().StringVar(&f.username, "username", "", "Kubernetes `NAME` of the users; may hold {{SessionName}} after a colon")
 	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "Kubernetes `GROUP` of the users; may be repeated")

@@ -101,7 +101,8 @@ func newSetupProfileCmd(a *app) *cobra.Command {
 		Short: "Write the stack's outputs into the configuration, as a profile",
 		Long: `Write the stack's outputs into the configuration file, as a profile: trust anchor,
 Roles Anywhere profile, role, region, and the cluster if there is one. With
---certificate and --private-key the profile is complete.`,
+--certificate and --private-key the profile is complete; of a set-up with
+sessionNameFromCN, --role-session-name is the certificate's common name.`,
 		Example: "  eks-x509 setup profile --aws-profile administrator --stack team-access --profile team",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -114,7 +115,7 @@ Roles Anywhere profile, role, region, and the cluster if there is one. With
 	}
 	addStack(cmd, &flags)
 	addAdmin(cmd, &admin)
-	for _, name := range []string{"profile", "config", "certificate", "private-key"} {
+	for _, name := range []string{"profile", "config", "certificate", "private-key", "role-session-name"} {
 		addSetting(cmd, name)
 	}
 	cmd.Flags().SortFlags = false
@@ -137,7 +138,7 @@ func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state prov
 	if len(clusters) == 1 {
 		values["cluster-name"] = clusters[0]
 	}
-	for _, name := range []string{"certificate", "private-key"} {
+	for _, name := range []string{"certificate", "private-key", "role-session-name"} {
 		if value, ok := given(cmd)[name]; ok {
 			values[name] = absolute(name, value)
 		}

@@ -57,21 +57,27 @@ func (k Stack) propose(ctx context.Context, state State, template []byte, tags m
 		return nil, err
 	}
 	set := &changeSet{id: made.ID, stackID: made.StackID}
+	changes, err := k.await(ctx, set)
+	if err != nil || !changes {
+		return nil, errors.Join(err, k.withdraw(ctx, state, set))
+	}
+	return set, nil
+}
+
+// await waits until the change set is made, and says whether it holds any change.
+func (k Stack) await(ctx context.Context, set *changeSet) (bool, error) {
 	for n := 0; ; n++ {
 		status, reason, err := k.describeChangeSet(ctx, set)
 		switch {
-		case err != nil:
-			return nil, err
-		case status == "CREATE_COMPLETE":
-			return set, nil
+		case err != nil || status == "CREATE_COMPLETE":
+			return true, err
 		case status == "FAILED" && (strings.Contains(reason, "didn't contain changes") || strings.Contains(reason, "No updates are to be performed")):
-			return nil, k.withdraw(ctx, state, set)
+			return false, nil
 		case status == "FAILED":
-			refused := &awsapi.Error{Service: "CloudFormation", Operation: "CreateChangeSet", Message: reason}
-			return nil, errors.Join(refused, k.withdraw(ctx, state, set))
+			return false, &awsapi.Error{Service: "CloudFormation", Operation: "CreateChangeSet", Message: reason}
 		}
 		if err := k.Wait(ctx, interval(n)); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
 }

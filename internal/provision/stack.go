@@ -152,7 +152,11 @@ func (k Stack) settle(ctx context.Context, with Dialog) (State, error) {
 	case state.Status == "DELETE_COMPLETE":
 		return State{}, nil
 	case state.Status == "UPDATE_ROLLBACK_FAILED": // takes no update before this
-		return k.do(ctx, "ContinueUpdateRollback", state, with.Tell)
+		state, err = k.do(ctx, "ContinueUpdateRollback", state, with.Tell)
+		if state.Status == "UPDATE_ROLLBACK_COMPLETE" {
+			err = nil
+		}
+		return state, err
 	case state.Status == "ROLLBACK_COMPLETE": // holds nothing
 		return k.delete(ctx, state, with.Tell)
 	case state.ruined():
