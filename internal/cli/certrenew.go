@@ -39,7 +39,7 @@ func newCertNeedsRenewalCmd(a *app) *cobra.Command {
 		Long: `Say whether a certificate, that of the configuration or of FILE, is due for
 renewal. For timers, by the exit code: 0 it is, 1 it is not, 2 nobody can say.`,
 		Example: "  eks-x509 cert needs-renewal --before 30d || test $? -eq 1",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			due, err := a.needsRenewal(cmd, args, time.Duration(before))
 			if err != nil {
