@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -198,6 +199,9 @@ func (a *app) renewKey(ctx context.Context, c config.Config, source keys.Source,
 
 // lockPair keeps two renewals of one certificate apart.
 func (a *app) lockPair(ctx context.Context, certificate string) (unlock func(), err error) {
+	if _, err := os.Stat(certificate); errors.Is(err, fs.ErrNotExist) { // Target would make its folder
+		return nil, &keys.Error{Reason: keys.NotFound, Doing: "opening certificate", File: certificate, Err: fs.ErrNotExist}
+	}
 	target, err := safefile.Target(certificate)
 	if err != nil {
 		return nil, err
@@ -207,9 +211,6 @@ func (a *app) lockPair(ctx context.Context, certificate string) (unlock func(), 
 		return nil, err
 	}
 	if err := safefile.MkdirPrivate(dir); err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(target); err != nil {
 		return nil, err
 	}
 	lock, err := safefile.WaitLock(ctx, filepath.Join(dir, fmt.Sprintf("%x.renew.lock", sha256.Sum256([]byte(target)))))
