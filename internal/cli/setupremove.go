@@ -87,16 +87,11 @@ func (a *app) setupRemove(ctx context.Context, stack provision.Stack, how remova
 	if err != nil {
 		return err
 	}
-	var fates []fate
+	fates := fatesOf(resources, fateOfCA)
 	a.progress("stack %s in %s will be deleted, with:", stack.Name, stack.Client.Region)
-	for _, r := range resources {
-		one := fate{r, "deleted"}
-		if strings.HasPrefix(r.Type, "AWS::ACMPCA::") {
-			one.Fate = fateOfCA
-		}
-		if r.Status != "DELETE_COMPLETE" { // when it was tried before
-			fates = append(fates, one)
-			a.progress("  %s (%s) %s: %s", r.LogicalID, r.Type, r.PhysicalID, one.Fate)
+	for _, f := range fates {
+		if f.Type != "AWS::ACMPCA::Certificate" && f.Type != "AWS::ACMPCA::CertificateAuthorityActivation" { // parts of the CA
+			a.progress("  %s: %s (%s)", f.LogicalID, f.Fate, f.PhysicalID)
 		}
 	}
 	if !how.yes {
@@ -115,6 +110,20 @@ func (a *app) setupRemove(ctx context.Context, stack provision.Stack, how remova
 	}
 	a.notice(fmt.Sprintf("removed stack %s; sessions that were given out last until they end", stack.Name))
 	return a.writeRemoved(stack, how.output, fates)
+}
+
+func fatesOf(resources []provision.Resource, ofCA string) []fate {
+	var all []fate
+	for _, r := range resources {
+		one := fate{r, "deleted"}
+		if strings.HasPrefix(r.Type, "AWS::ACMPCA::") {
+			one.Fate = ofCA
+		}
+		if r.Status != "DELETE_COMPLETE" { // when it was tried before
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 func (a *app) writeRemoved(stack provision.Stack, output string, fates []fate) error {
