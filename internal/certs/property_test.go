@@ -158,9 +158,7 @@ func TestOpenSSLAgrees(t *testing.T) {
 	}
 	write("root.pem", PEM([]*x509.Certificate{root}))
 	aws := newRolesAnywhere(t, root)
-	seed := rand.Uint64() // other requests each time
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := rand.New(rand.NewPCG(6, 7)) // the same each time; any other should do
 	for i := range 200 {
 		kind := []string{"p256", "p384"}[i%2]
 		if i%40 == 0 { // slow to make
