@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -203,5 +204,57 @@ func TestSetupKilledAnywhere(t *testing.T) {
 			}
 			all.Wait()
 		})
+	}
+}
+
+// Whatever a killed apply had begun, setup remove takes away, the CA too.
+func TestRemoveAfterKilledApply(t *testing.T) {
+	t.Parallel()
+	for n := range 10 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			before := l.account()
+			l.spec(killSpec)
+			if !l.runKilled(n, "setup", "apply", "--yes") {
+				return
+			}
+			said := l.run("setup", "remove", "--yes")
+			w := l.s.World()
+			for _, ca := range w.CertificateAuthorities {
+				if ca.Status != "DELETED" {
+					t.Errorf("CA %s is %s, after:\n%s", ca.ARN, ca.Status, said)
+				}
+			}
+			w.CertificateAuthorities = nil
+			if err := l.s.SetWorld(w); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, l.account()); diff != "" {
+				t.Errorf("after:\n%s\n%s", said, diff)
+			}
+		})
+	}
+}
+
+// A certificate that was asked for and not taken is not paid for twice.
+func TestRequestKilled(t *testing.T) {
+	t.Parallel()
+	const window = 300 // seconds: as long as AWS knows the request again
+	l := newLab(t)
+	l.spec(killSpec)
+	l.run("setup", "apply", "--yes")
+	l.run("cert", "new", "--private-key", "a.key", "--csr", "a.csr", "--common-name", "alice")
+	ca := l.s.World().CertificateAuthorities[0].ARN
+	request := []string{"cert", "request", "--csr", "a.csr", "--certificate", "a.pem", "--ca-arn", ca, "--validity", "7d"}
+	began := time.Now().Unix()
+	for n := range 3 { // describe, issue, get
+		if !l.runKilled(n, request...) {
+			t.Fatalf("it made %d requests", n)
+		}
+	}
+	l.run(request...)
+	if issued := len(l.s.World().CertificateAuthorities[0].Issued); issued != 1 && began/window == time.Now().Unix()/window {
+		t.Errorf("%d certificates were issued", issued)
 	}
 }

@@ -72,12 +72,16 @@ func (a *app) setupRemove(ctx context.Context, stack provision.Stack, how remova
 	if err != nil {
 		return err
 	}
+	if err := stack.Own(ctx, state); err != nil {
+		return err
+	}
+	// Until then it may make a CA that nobody here would know of.
+	if state, err = stack.Rest(ctx, state, a.tellEvent); err != nil {
+		return err
+	}
 	if state.ID == "" {
 		a.notice(fmt.Sprintf("no stack %s in %s: there is nothing to remove", stack.Name, stack.Client.Region))
 		return a.writeRemoved(stack, how.output, nil)
-	}
-	if err := stack.Own(ctx, state); err != nil {
-		return err
 	}
 	resources, err := stack.Resources(ctx)
 	if err != nil {

@@ -142,15 +142,10 @@ func (k Stack) settle(ctx context.Context, with Dialog) (State, error) {
 	if err := k.Own(ctx, state); err != nil {
 		return state, err
 	}
-	if state.busy() {
-		// What it comes to is no matter: a creation that failed is what we begin anew from.
-		if state, err = k.follow(ctx, state.ID, "", with.Tell); err != nil && !isFailed(err) {
-			return state, err
-		}
+	if state, err = k.Rest(ctx, state, with.Tell); err != nil {
+		return state, err
 	}
 	switch {
-	case state.Status == "DELETE_COMPLETE":
-		return State{}, nil
 	case state.Status == "UPDATE_ROLLBACK_FAILED": // takes no update before this
 		state, err = k.do(ctx, "ContinueUpdateRollback", state, with.Tell)
 		if state.Status == "UPDATE_ROLLBACK_COMPLETE" {
@@ -164,6 +159,22 @@ func (k Stack) settle(ctx context.Context, with Dialog) (State, error) {
 			return state, err
 		}
 		return k.delete(ctx, state, with.Tell)
+	}
+	return state, nil
+}
+
+// Rest waits until CloudFormation is no longer at work on the stack. What that
+// comes to is no matter: a change that failed is what the next begins from.
+func (k Stack) Rest(ctx context.Context, state State, tell func(Event)) (State, error) {
+	if !state.busy() {
+		return state, nil
+	}
+	state, err := k.follow(ctx, state.ID, "", tell)
+	if err != nil && !isFailed(err) {
+		return state, err
+	}
+	if state.Status == "DELETE_COMPLETE" {
+		state = State{}
 	}
 	return state, nil
 }
@@ -191,16 +202,14 @@ func (k Stack) delete(ctx context.Context, state State, tell func(Event)) (State
 // Delete deletes the stack, if there is one and it is ours, and waits for it.
 func (k Stack) Delete(ctx context.Context, tell func(Event)) error {
 	state, err := k.Describe(ctx, k.Name)
-	if err != nil || state.ID == "" {
+	if err != nil {
 		return err
 	}
 	if err := k.Own(ctx, state); err != nil {
 		return err
 	}
-	if state.busy() && state.Status != "DELETE_IN_PROGRESS" {
-		if state, err = k.follow(ctx, state.ID, "", tell); err != nil && !isFailed(err) {
-			return err
-		}
+	if state, err = k.Rest(ctx, state, tell); err != nil || state.ID == "" {
+		return err
 	}
 	_, err = k.delete(ctx, state, tell)
 	return err

@@ -33,6 +33,8 @@ type IssuedOne struct {
 	ARN         string `json:"arn"`
 	Certificate string `json:"certificate"`
 	Asked       bool   `json:"asked,omitempty"`
+	// Token is that of the request: another with the same gives no other certificate.
+	Token string `json:"token,omitempty"`
 }
 
 // caSubject is AWS's ASN1Subject, as far as it is used.
@@ -219,6 +221,9 @@ func (c *call) issueCertificate(w *World) (any, error) {
 	if ca.Status != "ACTIVE" {
 		return nil, invalidState("The certificate authority %s is not in the correct state to have a certificate issued: %s", ca.ARN, ca.Status)
 	}
+	if one := find(ca.Issued, func(i IssuedOne) bool { return i.Token != "" && i.Token == in.IdempotencyToken }); one != nil {
+		return map[string]string{"CertificateArn": one.ARN}, nil
+	}
 	block, _ := pem.Decode(in.CSR)
 	if block == nil {
 		return nil, refuse(http.StatusBadRequest, "MalformedCSRException", "The certificate signing request is invalid.", "not PEM")
@@ -258,7 +263,7 @@ func (c *call) issueCertificate(w *World) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := IssuedOne{ARN: ca.ARN + "/certificate/" + fmt.Sprintf("%032x", new(big.Int).Rsh(leaf.SerialNumber, 32)), Certificate: string(minica.CertificatePEM(leaf))}
+	one := IssuedOne{ARN: ca.ARN + "/certificate/" + fmt.Sprintf("%032x", new(big.Int).Rsh(leaf.SerialNumber, 32)), Certificate: string(minica.CertificatePEM(leaf)), Token: in.IdempotencyToken}
 	ca.Issued = append(ca.Issued, one)
 	return map[string]string{"CertificateArn": one.ARN}, nil
 }
