@@ -143,9 +143,15 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 		return nil
 	}
 	key, keyPEM := old.Signer, []byte(nil)
-	if flags.newKey {
-		if key, keyPEM, err = a.renewKey(ctx, c, source, flags.keyType); err != nil {
+	if flags.newKey || c.PrivateKey == "" {
+		data, err := keyData(keyFile(c)) // before the CA is asked, which may cost
+		if err != nil {
 			return err
+		}
+		if flags.newKey {
+			if key, keyPEM, err = renewKey(ctx, keyFile(c), data, source, flags.keyType); err != nil {
+				return err
+			}
 		}
 	}
 	csr, err := certs.OfCertificate(leaf).CSR(key)
@@ -167,19 +173,24 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 	return nil
 }
 
-// renewKey makes a key as well protected as the old one was.
-func (a *app) renewKey(ctx context.Context, c config.Config, source keys.Source, kind string) (crypto.Signer, []byte, error) {
-	file := c.PrivateKey
-	if file == "" {
-		file = c.Certificate
+func keyFile(c config.Config) string {
+	if c.PrivateKey != "" {
+		return c.PrivateKey
 	}
+	return c.Certificate
+}
+
+// keyData reads a file with a private key, in a form that we write: PEM.
+func keyData(file string) ([]byte, error) {
 	data, err := safefile.ReadExisting(file, certs.MaxFileSize)
-	if err != nil {
-		return nil, nil, err
+	if err == nil && !certs.HasPrivateKey(data) {
+		err = fmt.Errorf("replacing %q: unsupported form of private key (supported: PEM)", file)
 	}
-	if !certs.HasPrivateKey(data) {
-		return nil, nil, fmt.Errorf("replacing %q: unsupported form of private key (supported: PEM)", file)
-	}
+	return data, err
+}
+
+// renewKey makes a key as well protected as the old one, in that file, was.
+func renewKey(ctx context.Context, file string, data []byte, source keys.Source, kind string) (crypto.Signer, []byte, error) {
 	key, err := certs.NewKey(kind)
 	if err != nil {
 		return nil, nil, &usageError{err}

@@ -68,7 +68,7 @@ func (a *app) setupApply(ctx context.Context, s provision.Spec, admin adminFlags
 	state, changes, err := stack.Apply(ctx, template, s.Tags, provision.Dialog{
 		Tell: a.tellEvent,
 		Clear: func(state provision.State) error {
-			return ask([]string{fmt.Sprintf("stack %s is %s: what is left of it is deleted, and it is made anew", s.Stack, state.Status)})
+			return ask([]string{fmt.Sprintf("stack %s is %s: what is left of it is deleted, but for a private CA, and it is made anew", s.Stack, state.Status)})
 		},
 		Confirm: func(changes []provision.Change) error { return ask(beforehand(s, changes)) },
 	})
