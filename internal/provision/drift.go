@@ -14,7 +14,7 @@ type Drift struct {
 	LogicalID   string       `xml:"LogicalResourceId" json:"resource"`
 	PhysicalID  string       `xml:"PhysicalResourceId" json:"physicalId"`
 	Type        string       `xml:"ResourceType" json:"type"`
-	Status      string       `xml:"StackResourceDriftStatus" json:"status"` // IN_SYNC, MODIFIED, DELETED, NOT_CHECKED
+	Status      string       `xml:"StackResourceDriftStatus" json:"status"` // IN_SYNC, MODIFIED, DELETED
 	Differences []Difference `xml:"PropertyDifferences>member" json:"differences,omitempty"`
 }
 

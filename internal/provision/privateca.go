@@ -65,7 +65,7 @@ func (p PrivateCA) Users(ctx context.Context, but string) ([]string, error) {
 	all, err := p.Client.TrustAnchors(ctx)
 	var found []string
 	for _, a := range all {
-		if a.Source.Data.AcmPcaARN == p.ARN && !(but != "" && strings.HasSuffix(a.ARN, ":trust-anchor/"+but)) {
+		if a.Source.Data.AcmPcaARN == p.ARN && (but == "" || !strings.HasSuffix(a.ARN, ":trust-anchor/"+but)) {
 			found = append(found, a.ARN)
 		}
 	}

@@ -31,7 +31,7 @@ func (c *call) driftStatus(w *World, form url.Values) (any, error) {
 	}
 	drifted := 0
 	for _, d := range k.drifts(w, c) {
-		if d.Status != "IN_SYNC" && d.Status != "NOT_CHECKED" {
+		if d.Status != "IN_SYNC" {
 			drifted++
 		}
 	}
@@ -65,22 +65,23 @@ func (k *Stack) drifts(w *World, c *call) []driftView {
 	var all []driftView
 	for i := range k.Resources {
 		r := &k.Resources[i]
-		d := driftView{LogicalID: r.LogicalID, PhysicalID: r.PhysicalID, Type: r.Type, Status: "NOT_CHECKED"}
-		if read := resourceTypes()[r.Type].read; read != nil {
-			d.Status = "IN_SYNC"
-			now := read(m, r)
-			var expected map[string]json.RawMessage
-			_ = json.Unmarshal(r.Properties, &expected)
-			for _, name := range slices.Sorted(maps.Keys(now)) {
-				actual, _ := json.Marshal(now[name])
-				if want, ok := expected[name]; ok && !sameJSON(want, actual) {
-					d.Status = "MODIFIED"
-					d.Differences = append(d.Differences, driftDifference{"/" + name, string(canonicalJSON(want)), string(canonicalJSON(actual)), "NOT_EQUAL"})
-				}
+		read := resourceTypes()[r.Type].read
+		if read == nil {
+			continue // AWS leaves out what it can't check
+		}
+		d := driftView{LogicalID: r.LogicalID, PhysicalID: r.PhysicalID, Type: r.Type, Status: "IN_SYNC"}
+		now := read(m, r)
+		var expected map[string]json.RawMessage
+		_ = json.Unmarshal(r.Properties, &expected)
+		for _, name := range slices.Sorted(maps.Keys(now)) {
+			actual, _ := json.Marshal(now[name])
+			if want, ok := expected[name]; ok && !sameJSON(want, actual) {
+				d.Status = "MODIFIED"
+				d.Differences = append(d.Differences, driftDifference{"/" + name, string(canonicalJSON(want)), string(canonicalJSON(actual)), "NOT_EQUAL"})
 			}
-			if now == nil {
-				d.Status = "DELETED"
-			}
+		}
+		if now == nil {
+			d.Status = "DELETED"
 		}
 		all = append(all, d)
 	}
