@@ -68,7 +68,9 @@ func (k Stack) begun(err error) error {
 // follow tells events after the one with that ID (none: of the operation that is
 // going on) until CloudFormation rests.
 func (k Stack) follow(ctx context.Context, id, after string, tell func(Event)) (State, error) {
+	const patience = 8 // questions, while state and events do not agree
 	var cause *Event
+	told := "" // the stack's state, by the events
 	for n := 0; ; n++ {
 		// First the state, then the events: none of those that led to it is missed.
 		state, err := k.Describe(ctx, id)
@@ -83,11 +85,16 @@ func (k Stack) follow(ctx context.Context, id, after string, tell func(Event)) (
 			if cause == nil && strings.HasSuffix(e.Status, "_FAILED") && !e.IsStack() && !strings.Contains(e.Reason, "cancelled") {
 				cause = &e
 			}
+			if e.IsStack() {
+				told = e.Status
+			}
 			tell(e)
 			after, n = e.ID, 0
 		}
 		switch {
 		case state.busy():
+		case told != state.Status && state.Status != "DELETE_COMPLETE" && n < patience:
+			// The state is still that from before, or the last event can't be seen yet.
 		case slices.Contains([]string{"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE", "IMPORT_COMPLETE"}, state.Status):
 			return state, nil
 		case state.Status == "" || state.Status == "REVIEW_IN_PROGRESS":
