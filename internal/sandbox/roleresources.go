@@ -123,6 +123,9 @@ func (m *maker) entry(r *StackResource) (*Cluster, Mapping, error) {
 		if !ok || a.AccessScope.Type != "cluster" && a.AccessScope.Type != "namespace" || (a.AccessScope.Type == "namespace") != (len(a.AccessScope.Namespaces) > 0) {
 			return nil, e, fmt.Errorf("access policy %q of scope %q", a.PolicyARN, a.AccessScope.Type)
 		}
+		if accessPolicies()[name] == nil {
+			return nil, e, fmt.Errorf("the sandbox does not know access policy %q", name)
+		}
 		e.AccessPolicies = append(e.AccessPolicies, AccessPolicy{Name: name, Namespaces: a.AccessScope.Namespaces})
 	}
 	k := find(m.w.Clusters, func(k Cluster) bool { return k.Name == p.ClusterName && k.Region == m.w.Region })
