@@ -198,7 +198,11 @@ func cmdRequests(ts *testscript.TestScript, _ bool, args []string) {
 // awaits OPERATION N: until so many such requests were hit by faults, as one that
 // hangs is.
 func cmdAwaits(ts *testscript.TestScript, _ bool, args []string) {
+	began := time.Now()
 	for hit := 0; strconv.Itoa(hit) != args[1]; time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			ts.Fatalf("%d requests of %s were hit, want %s", hit, args[0], args[1])
+		}
 		hit = 0
 		for _, r := range sandboxOf(ts).Requests() {
 			if r.Operation == args[0] && len(r.Faults) > 0 {
