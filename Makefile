@@ -3,6 +3,7 @@
 # make lint   the linters (built on first use, some minutes)
 # make peers  the same against AWS's helper and aws-iam-authenticator
 # make e2e    against Kubernetes, its webhook and the AWS SDKs (built on first use, some minutes)
+# make browser  the page of the audit trail, in headless Chromium
 # make bench  times, beside the programs that do the same
 # make fuzz   each fuzz target for a while
 # make build  bin/eks-x509, static
@@ -13,7 +14,7 @@ export CGO_ENABLED ?= 1
 RACE := $(if $(shell command -v gcc || command -v cc || command -v clang),-race)
 FUZZTIME ?= 20s
 
-.PHONY: build demo test peers e2e bench lint fuzz clean
+.PHONY: build demo test peers e2e browser bench lint fuzz clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/eks-x509 ./cmd/eks-x509
@@ -36,6 +37,10 @@ e2e:
 	/usr/bin/python3 -c 'import boto3' 2>/dev/null || missing="$$missing python3-boto3"; \
 	[ -z "$$missing" ] || apt-get install -y -q --no-install-recommends $$missing
 	cd test/e2e && go test -count=1 -timeout 60m -v -bench . ./...
+
+browser:
+	@command -v chromium >/dev/null || apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core
+	cd test/browser && go vet ./... && go test -count=1 -timeout 20m ./...
 
 bench:
 	@command -v aws >/dev/null || apt-get install -y -q --no-install-recommends awscli || echo 'no AWS CLI: its rows are left out'

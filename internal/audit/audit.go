@@ -3,8 +3,10 @@
 // that it gave; the API server's audit log names the access key and what it
 // did. This package reads both and joins them.
 //
-// It reads each log once. The sessions stay in memory, the actions do not:
-// those that are asked for are sorted on disk.
+// It reads each log once. The sessions stay in memory, the actions do not: they
+// are sorted by time, on disk where they are many. The stages of an action, and
+// the copies of one that was delivered twice, are next to each other then, so
+// that they are counted as one however far apart they were in the logs.
 //
 //	https://docs.aws.amazon.com/rolesanywhere/latest/userguide/logging-using-cloudtrail.html
 //	https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
@@ -27,7 +29,7 @@ type Input struct {
 // Certificate is the one that a session was made with, as far as CloudTrail
 // tells.
 type Certificate struct {
-	Subject   string    `json:"subject,omitempty"` // RFC 4514, as openssl -nameopt RFC2253 shows it
+	Subject   string    `json:"subject,omitempty"` // RFC 4514
 	Issuer    string    `json:"issuer,omitempty"`
 	Serial    string    `json:"serial,omitempty"` // lower-case hex, no leading zeros but to an even length
 	NotBefore time.Time `json:"notBefore,omitzero"`
@@ -102,6 +104,8 @@ type Action struct {
 	ARN          string `json:"arn,omitempty"`
 	SessionName  string `json:"sessionName,omitempty"`
 	JoinedBy     Joined `json:"joinedBy"`
+
+	session *Session
 }
 
 // Denied says that the API server did not do it: it was not allowed to this
@@ -154,22 +158,26 @@ type Counts struct {
 	KubernetesEvents int64 `json:"kubernetesEvents"`
 	Bytes            int64 `json:"bytes"` // after decompression
 	Duplicates       int64 `json:"duplicates"`
-	// Others are actions of users that no AWS session stands behind: the
-	// cluster's own components, service accounts.
-	Others  int64 `json:"otherActions"`
+	// Others are the events of users that no AWS session stands behind: the
+	// cluster's own components, service accounts. They are counted as they come,
+	// each stage and each copy.
+	Others  int64 `json:"otherEvents"`
 	Damaged int64 `json:"damagedLines"`
 }
 
 // Filter says what is asked for; the zero Filter is everything. In the strings *
-// and ? match as in a shell; case does not matter in subjects.
+// and ? match as in a shell, but * any character; case does not matter in subjects.
+//
+// Where actions are asked for by one of User … Denied, sessions without such an
+// action are left out.
 type Filter struct {
-	Since, Until time.Time
-	Subject      string
-	Serial       string // hex or decimal, as people paste it
-	Role         string // name or ARN
-	User         string
+	Since, Until time.Time // of actions, and of sessions that were good at a time between; Until is not in it
+	Subject      string    // whole, or one attribute: CN=alice
+	Serial       string    // hex or decimal, as people paste it
+	Role         string    // name or ARN
+	User         string    // who did it, or as whom it was done
 	Verb         string
-	Resource     string // pods, pods/log, deployments.apps
+	Resource     string // pods (pods/log too), pods/log, deployments.apps
 	Namespace    string
 	Name         string
 	Denied       bool
@@ -184,6 +192,8 @@ type Options struct {
 	Actions bool
 	TempDir string // for these; empty: the system's
 	Workers int    // that parse; 0: one a processor
+
+	memory int // to sort in; 0: sortMemory
 }
 
 // Result is what the logs told. It must be closed.
@@ -193,4 +203,11 @@ type Result struct {
 	Findings []Finding
 	Damage   []Damage
 	Counts   Counts
+
+	denied  bool // only what was denied is asked for
+	kept    bool // Options.Actions
+	index   *index
+	unknown map[string]*Session
+	sorters []*sorter
+	scratch *scratch
 }

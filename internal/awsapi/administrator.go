@@ -28,7 +28,7 @@ func (c Client) base(service string) (string, error) {
 		return "", err
 	}
 	host := service
-	plainIsFIPS := service == "cloudformation" && strings.HasPrefix(c.Region, "us-gov-")
+	plainIsFIPS := strings.HasPrefix(c.Region, "us-gov-") && (service == "cloudformation" || !c.UseDualStack && (service == "cloudtrail" || service == "logs"))
 	if c.UseFIPS && !plainIsFIPS {
 		host += "-fips"
 	}
@@ -37,7 +37,7 @@ func (c Client) base(service string) (string, error) {
 
 func (c Client) ask(ctx context.Context, name, service, operation, method, path, body string, header http.Header) (query, answer, error) {
 	base, err := c.base(service)
-	q := query{service: name, operation: operation, client: c.HTTP, now: c.Now}
+	q := query{service: name, operation: operation, client: c.HTTP, now: c.Now, limit: c.MaxAnswer}
 	if err != nil {
 		return q, answer{}, err
 	}
@@ -84,16 +84,30 @@ func List(parameters url.Values, name string, values []string) {
 	}
 }
 
+// JSONService is a service of AWS that speaks JSON 1.1.
+type JSONService struct {
+	Name   string // for a person
+	Host   string // first word of its host, which is also what is signed for
+	Target string // what comes before the operation in X-Amz-Target
+}
+
 // PrivateCA does an operation of AWS Private CA, in JSON; out may be nil.
 //
 //	https://docs.aws.amazon.com/privateca/latest/APIReference/
 func (c Client) PrivateCA(ctx context.Context, operation string, in, out any) error {
+	return c.JSON(ctx, JSONService{"Private CA", "acm-pca", "ACMPrivateCA"}, operation, in, out)
+}
+
+// JSON does an operation of a service that speaks JSON 1.1; out may be nil.
+//
+//	https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+func (c Client) JSON(ctx context.Context, service JSONService, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	q, a, err := c.ask(ctx, "Private CA", "acm-pca", operation, http.MethodPost, "/", string(body),
-		http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"ACMPrivateCA." + operation}})
+	q, a, err := c.ask(ctx, service.Name, service.Host, operation, http.MethodPost, "/", string(body),
+		http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {service.Target + "." + operation}})
 	if err != nil || out == nil {
 		return err
 	}

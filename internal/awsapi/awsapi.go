@@ -44,6 +44,9 @@ type Client struct {
 	// name in their host; nil or an empty answer: the region's own.
 	Endpoint func(service string) string
 
+	// MaxAnswer is how many bytes of an administrator's answer are read; 0: 1 MiB.
+	MaxAnswer int64
+
 	UserAgent string
 	Now       func() time.Time
 }

@@ -125,7 +125,7 @@ func TestDescribeCluster(t *testing.T) {
 	}
 	want := awsapi.Cluster{
 		Name: "sandbox", ARN: "arn:aws:eks:us-east-1:123456789012:cluster/sandbox", Status: "ACTIVE", Version: "1.34",
-		Endpoint: s.URL() + "/k8s/sandbox", CertificateAuthority: got.CertificateAuthority,
+		Endpoint: s.URL() + "/k8s/sandbox", CertificateAuthority: got.CertificateAuthority, AuthenticationMode: "API",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,10 +16,9 @@ import (
 )
 
 const (
-	attempts   = 3
-	backoff    = 500 * time.Millisecond // the most before the second attempt; doubled before each later one
-	maxAnswer  = 1 << 20
-	overAnswer = maxAnswer + 1
+	attempts  = 3
+	backoff   = 500 * time.Millisecond // the most before the second attempt; doubled before each later one
+	maxAnswer = 1 << 20
 )
 
 // query is one question to a server, which may take several attempts.
@@ -27,6 +27,7 @@ type query struct {
 	client             *http.Client
 	now                func() time.Time
 	newRequest         func(context.Context) (*http.Request, error)
+	limit              int64 // of the answer; 0: maxAnswer
 }
 
 // answer is what came back, whole.
@@ -98,11 +99,12 @@ func (q query) once(ctx context.Context) (answer, error) {
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		a.date, a.skew = date, date.Sub(q.now().Round(0)).Truncate(time.Second)
 	}
-	if a.body, err = io.ReadAll(io.LimitReader(response.Body, overAnswer)); err != nil {
+	limit := cmp.Or(q.limit, maxAnswer)
+	if a.body, err = io.ReadAll(io.LimitReader(response.Body, limit+1)); err != nil {
 		return a, q.unreachable(&url.Error{Op: request.Method, URL: request.URL.String(), Err: err})
 	}
-	if len(a.body) == overAnswer {
-		return a, q.malformed(a, fmt.Sprintf("an answer of more than %d bytes", maxAnswer))
+	if int64(len(a.body)) > limit {
+		return a, q.malformed(a, fmt.Sprintf("an answer of more than %d bytes", limit))
 	}
 	a.body = bytes.TrimSpace(a.body)
 	if a.status/100 != 2 || foreign(a) != "" {

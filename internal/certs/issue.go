@@ -77,9 +77,9 @@ func PEM(all []*x509.Certificate) []byte {
 	return out
 }
 
-// ParseChain reads a certificate and those above it, each in PEM. The root is
-// left out: a trust anchor is AWS's to hold.
-func ParseChain(leaf, above []byte) ([]*x509.Certificate, error) {
+// ParseChain reads the certificate that a CA made of a request, and those above
+// it, each in PEM. The root is left out: a trust anchor is AWS's to hold.
+func ParseChain(csr *x509.CertificateRequest, leaf, above []byte) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, data := range [][]byte{leaf, above} {
 		for {
@@ -98,6 +98,9 @@ func ParseChain(leaf, above []byte) ([]*x509.Certificate, error) {
 	}
 	if len(all) == 0 {
 		return nil, errors.New("no certificate found in the CA's answer")
+	}
+	if wanted, ok := csr.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !wanted.Equal(all[0].PublicKey) {
+		return nil, errors.New("the CA's certificate is for another key than the request")
 	}
 	return all, nil
 }

@@ -96,7 +96,7 @@ func (a *app) issuePrivately(ctx context.Context, f caFlags, csr *x509.Certifica
 	if err != nil {
 		return nil, err
 	}
-	return certs.ParseChain(leaf, above)
+	return certs.ParseChain(csr, leaf, above)
 }
 
 func newCertRequestCmd(a *app) *cobra.Command {

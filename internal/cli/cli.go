@@ -120,7 +120,7 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 	}{
 		{"person", "For you:", []*cobra.Command{newConfigCmd(a), newKubeconfigCmd(a), newWhoamiCmd(a), newDoctorCmd(a), newExecCmd(a)}},
 		{"program", "For kubectl, the AWS SDKs and your shell:", []*cobra.Command{newTokenCmd(a), newCredentialProcessCmd(a), newEnvCmd(a)}},
-		{"administrator", "For administrators:", []*cobra.Command{newSetupCmd(a), newCertCmd(a)}},
+		{"administrator", "For administrators:", []*cobra.Command{newSetupCmd(a), newCertCmd(a), newAuditCmd(a)}},
 		{"more", "More:", []*cobra.Command{newCacheCmd(a), newSandboxCmd(a), newCompletionCmd(a), newVersionCmd(a)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})

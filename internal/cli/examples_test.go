@@ -25,7 +25,7 @@ func TestExamplesRun(t *testing.T) {
 			if !strings.Contains(line, "eks-x509") || strings.ContainsAny(line, "…[=") || needsMore(line) {
 				continue
 			}
-			line = strings.NewReplacer("my-cluster", "sandbox", "'", "''").Replace(line)
+			line = strings.NewReplacer("my-cluster", "sandbox", "old-cluster", "aws-auth", "'", "''").Replace(line)
 			fmt.Fprintf(&script, "exec bash -c '%s'\n", line)
 		}
 		if script.Len() == 0 {
@@ -42,6 +42,9 @@ func TestExamplesRun(t *testing.T) {
 		if strings.HasPrefix(cmd.CommandPath(), "eks-x509 cert re") {
 			text += "exec eks-x509 cert ca --certificate lab-ca.pem --private-key lab-ca.key --common-name Lab\n" +
 				"exec eks-x509 cert new --private-key alice.key --csr alice.csr --common-name alice\n"
+		}
+		if strings.HasPrefix(cmd.CommandPath(), "eks-x509 audit") {
+			text += "symlink cloudtrail -> $LOGS/cloudtrail\nsymlink cluster.log -> $LOGS/cluster.log\n"
 		}
 		if slices.Contains([]string{"eks-x509 setup status", "eks-x509 setup profile", "eks-x509 setup remove"}, cmd.CommandPath()) {
 			text += "exec eks-x509 setup apply --aws-profile administrator --yes --stack team-access --new-ca Example --cluster-name sandbox --group view\n"

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/eks-x509/eks-x509/internal/audit/page"
+	"github.com/eks-x509/eks-x509/internal/audit/query"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/format"
@@ -61,17 +64,29 @@ func hints(err error, command string) []string {
 	if is[*provision.Foreign](err) {
 		return []string{"--stack, or stack in access.yaml, names another; only stacks of eks-x509 setup are changed or removed here"}
 	}
+	if is[*query.Failed](err) {
+		return []string{"a shorter --since or more filters make it smaller; eks-x509 audit schema defines the tables that Athena needs"}
+	}
 	if is[*provision.Busy](err) {
 		return []string{"eks-x509 setup apply goes on with it, or clears away what failed"}
 	}
+	if e, ok := errors.AsType[*noAWSAuthError](err); ok {
+		return []string{fmt.Sprintf("access entries are what it looks at: without awsAuth in access.yaml, eks-x509 setup apply makes one; so does aws eks create-access-entry --cluster-name %q", e.cluster)}
+	}
+	if is[*provision.MappedError](err) {
+		return []string{"--replace puts the new entry in its place; with --dry-run it only shows the change"}
+	}
 	if is[*noStackError](err) {
 		return []string{"--stack, --region and --aws-profile name another"}
+	}
+	if is[*page.TooManyError](err) {
+		return []string{"narrow it with --since, --until or another filter; csv and ndjson have no limit"}
 	}
 	if is[*credentialsError](err) {
 		return []string{"this takes your own AWS credentials, as the AWS CLI does: --aws-profile, AWS_PROFILE, aws sso login"}
 	}
 	if e, ok := errors.AsType[*awsapi.Error](err); ok {
-		return serviceHints(e)
+		return serviceHints(e, command)
 	}
 	return nil
 }
@@ -92,12 +107,14 @@ func failedHints(e *provision.Failed) []string {
 }
 
 // serviceHints are for what EKS, STS and a cluster's API server say.
-func serviceHints(e *awsapi.Error) []string {
+func serviceHints(e *awsapi.Error, command string) []string {
 	var found []string
 	if s := skewHint(e.ClockSkew); s != "" {
 		found = append(found, s)
 	}
-	isCluster := e.Service == awsapi.TheCluster
+	// These commands use the administrator's credentials, the others a session's.
+	own := e.Service != "EKS" && e.Service != "STS" || strings.Contains(command, " setup ")
+	isCluster, isConfigMap := e.Service == awsapi.TheCluster, strings.HasSuffix(e.Operation, "ConfigMap")
 	switch {
 	case e.Kind == awsapi.Malformed:
 		found = append(found, "a proxy or a captive portal may have answered: check HTTPS_PROXY and NO_PROXY")
@@ -107,23 +124,33 @@ func serviceHints(e *awsapi.Error) []string {
 		found = append(found, "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL")
 	case e.Kind == awsapi.Unreachable:
 		found = append(found, "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL_"+e.Service)
+	case isCluster && e.StatusCode == 401 && isConfigMap:
+		found = append(found, "the cluster does not know your own AWS credentials: --aws-profile takes others, those of whoever made the cluster or of one of its administrators")
+	case isCluster && e.StatusCode == 403 && isConfigMap:
+		found = append(found, "your own AWS credentials must be those of somebody who may get, create and patch the ConfigMap aws-auth in kube-system")
 	case isCluster && e.StatusCode == 401:
-		found = append(found, "the cluster does not say why: is it the right one, and does it know the role, by an access entry (aws eks create-access-entry) or, without its path, in aws-auth?")
+		found = append(found, "the cluster does not say why: is it the right one, and does it know the role, by an access entry (aws eks create-access-entry) or, without its path, in aws-auth (eks-x509 setup map-role)?")
 	case isCluster && e.StatusCode == 403:
 		found = append(found, "the cluster knows the user but does not let it do this: it needs an RBAC binding or an EKS access policy")
 	case isCluster && e.StatusCode == 404:
 		found = append(found, "an API server older than Kubernetes 1.28 can't say who you are: try kubectl get namespaces")
 	case e.StatusCode == 429, strings.Contains(e.Code, "Throttl"):
 		found = append(found, "try again in a moment")
+	case e.Code == "ResourceNotFoundException" && e.Service == "CloudWatch Logs":
+		found = append(found, "the cluster's audit log may be off: EKS keeps one from when it is turned on (aws eks update-cluster-config --logging); --log-group and --region name another")
+	case e.Service == "Athena" && strings.Contains(e.Message, "output location"):
+		found = append(found, "--output-location s3://BUCKET/PREFIX says where Athena may put the results; or a --workgroup that has one")
 	case e.Code == "ResourceNotFoundException" && e.Service == "EKS":
 		found = append(found, "check the cluster's name and its region: --region names another; aws eks list-clusters shows what there is")
 	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service == "STS":
 		found = append(found, "the role's policies, and the session policy of the Roles Anywhere profile, must allow it")
-	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service != "EKS":
+	case strings.HasPrefix(e.Code, "AccessDenied") && slices.Contains([]string{"CloudTrail", "CloudWatch Logs", "Athena"}, e.Service):
+		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/audit-query.md has the policy")
+	case strings.HasPrefix(e.Code, "AccessDenied") && own:
 		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/setup.md has the policy")
 	case strings.HasPrefix(e.Code, "AccessDenied"):
 		found = append(found, "the role needs eks:DescribeCluster on this cluster; without it: kubeconfig update --server URL --certificate-authority FILE")
-	case strings.Contains(e.Code, "ExpiredToken") && e.Service != "EKS" && e.Service != "STS":
+	case strings.Contains(e.Code, "ExpiredToken") && own:
 		found = append(found, "your AWS credentials have ended: get new ones (aws sso login)")
 	case strings.Contains(e.Code, "ExpiredToken"), strings.Contains(e.Code, "UnrecognizedClient"), strings.Contains(e.Code, "InvalidClientTokenId"):
 		found = append(found, "the kept session is no longer taken: eks-x509 cache clear")

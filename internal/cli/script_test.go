@@ -83,6 +83,11 @@ func startSandbox(env *testscript.Env) error {
 	case <-s.Ready():
 	}
 	env.Vars = append(env.Vars, s.Environ()...)
+	logs, err := filepath.Abs("../../testdata/logs")
+	if err != nil {
+		return err
+	}
+	env.Setenv("LOGS", logs)
 	env.Setenv("HOME", env.WorkDir)
 	for _, name := range []string{"EKS_X509_CONFIG", "KUBECONFIG", "AWS_CONFIG_FILE"} {
 		env.Setenv(name, "") // the usual places, below HOME

@@ -26,7 +26,7 @@ These commands use your own AWS credentials, found as every AWS tool finds them.
 	}
 	if a.named("setup") {
 		cmd.AddCommand(newSetupInitCmd(a), newSetupTemplateCmd(a), newSetupPlanCmd(a), newSetupApplyCmd(a), newSetupStatusCmd(a),
-			newSetupProfileCmd(a), newSetupRemoveCmd(a), newSetupRBACCmd(a))
+			newSetupProfileCmd(a), newSetupRemoveCmd(a), newSetupRBACCmd(a), newSetupMapRoleCmd(a))
 	}
 	return cmd
 }

@@ -85,6 +85,9 @@ func (a *app) setupApply(ctx context.Context, s provision.Spec, admin adminFlags
 	if err := a.writeOutputs(state); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(s.Clusters, func(c provision.Cluster) bool { return c.AWSAuth }) {
+		a.notice("next: eks-x509 setup map-role writes the role into the clusters' aws-auth")
+	}
 	a.notice(fmt.Sprintf("next: eks-x509 setup profile --stack %s writes this down for a person or machine", s.Stack))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/eks-x509/eks-x509/internal/audit/query"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
@@ -120,7 +121,7 @@ func exitCode(err error) int {
 			return exitKey
 		}
 	}
-	if is[*provision.Failed](err) {
+	if is[*provision.Failed](err) || is[*query.Failed](err) {
 		return exitRefused
 	}
 	if e, ok := errors.AsType[*awsapi.Error](err); ok {

@@ -117,26 +117,36 @@ func (a *app) awsClient(c config.Config, creds aws.Credentials) (awsapi.Client, 
 
 // askCluster asks the cluster's API server who its token makes us.
 func (a *app) askCluster(ctx context.Context, c config.Config, client awsapi.Client, name string) (*kubernetesFacts, error) {
-	cluster, err := client.DescribeCluster(ctx, name)
+	cluster, api, err := a.clusterAPI(ctx, c, client, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkStatus(cluster); err != nil {
-		return nil, err
-	}
-	if cluster.ID != "" {
-		name = cluster.ID
-	}
-	token, err := ekstoken.New(client.Credentials, ekstoken.Options{Cluster: name, Region: c.Region, UseFIPS: c.UseFIPS, UseDualStack: c.UseDualStack, SignedAt: a.Now()})
-	if err != nil {
-		return nil, err
-	}
-	api := awsapi.KubeAPI{Server: cluster.Endpoint, CA: cluster.CertificateAuthority, Token: token.Value, Proxy: c.Proxy, UserAgent: userAgent(), Now: a.Now}
 	user, err := api.WhoAmI(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &kubernetesFacts{Cluster: cluster.Name, Server: cluster.Endpoint, User: user}, nil
+}
+
+// clusterAPI is the API server of a cluster, with a token of the client's
+// credentials. Of c it takes the proxy.
+func (a *app) clusterAPI(ctx context.Context, c config.Config, client awsapi.Client, name string) (awsapi.Cluster, awsapi.KubeAPI, error) {
+	cluster, err := client.DescribeCluster(ctx, name)
+	if err == nil {
+		err = checkStatus(cluster)
+	}
+	if err != nil {
+		return cluster, awsapi.KubeAPI{}, err
+	}
+	if cluster.ID != "" {
+		name = cluster.ID
+	}
+	token, err := ekstoken.New(client.Credentials, ekstoken.Options{
+		Cluster: name, Region: client.Region, UseFIPS: client.UseFIPS, UseDualStack: client.UseDualStack, SignedAt: a.Now(),
+	})
+	return cluster, awsapi.KubeAPI{
+		Server: cluster.Endpoint, CA: cluster.CertificateAuthority, Token: token.Value, Proxy: c.Proxy, UserAgent: userAgent(), Now: a.Now,
+	}, err
 }
 
 // checkStatus: a cluster that is being made or removed has no endpoint, or soon

@@ -23,6 +23,7 @@ func LoadNetwork(getenv func(string) string) (Config, error) {
 	for service, variable := range map[string]string{
 		"sts": "AWS_ENDPOINT_URL_STS", "eks": "AWS_ENDPOINT_URL_EKS", "cloudformation": "AWS_ENDPOINT_URL_CLOUDFORMATION",
 		"acm-pca": "AWS_ENDPOINT_URL_ACM_PCA", "rolesanywhere": "AWS_ENDPOINT_URL_ROLESANYWHERE",
+		"cloudtrail": "AWS_ENDPOINT_URL_CLOUDTRAIL", "logs": "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "athena": "AWS_ENDPOINT_URL_ATHENA",
 	} {
 		if getenv(variable) == "" {
 			variable = "AWS_ENDPOINT_URL"

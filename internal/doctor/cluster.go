@@ -1,9 +1,11 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/eks-x509/eks-x509/internal/awsapi"
@@ -81,9 +83,25 @@ func checkAccess(ctx context.Context, f *facts) Result {
 	f.api.Token = f.token
 	user, err := f.api.WhoAmI(ctx)
 	if err != nil {
-		return f.failed(err, "")
+		r := f.failed(err, "")
+		if e, ok := errors.AsType[*awsapi.Error](err); ok && e.StatusCode == http.StatusUnauthorized && f.cluster != nil {
+			r.Remedy = cmp.Or(unknownRole(f.cluster), r.Remedy)
+		}
+		return r
 	}
 	return found(OK, "", "%q, groups %s", user.Username, strings.Join(user.Groups, ", "))
+}
+
+// unknownRole is the remedy where there is one way only for a cluster to know a
+// role; the cluster itself does not say why it refuses.
+func unknownRole(c *awsapi.Cluster) string {
+	switch c.AuthenticationMode {
+	case "API":
+		return "is it the right cluster? it knows roles by access entries alone (authentication mode API): aws eks create-access-entry"
+	case "CONFIG_MAP":
+		return "is it the right cluster? it knows roles by aws-auth alone (authentication mode CONFIG_MAP): eks-x509 setup map-role writes that"
+	}
+	return ""
 }
 
 func checkPermissions(ctx context.Context, f *facts) Result {

@@ -109,6 +109,14 @@ func networkMoods() []mood {
 		{"not allowed to describe, and the kubeconfig knows", "cluster", func(p *patient) { p.fault("DescribeCluster:status=403") }, note, "", "AccessDeniedException", "eks:DescribeCluster"},
 		{"a role that the cluster does not know", "access", func(p *patient) {
 			p.world(func(w *sandbox.World) { w.Clusters[0].Mappings = nil })
+		}, failed, doctor.Refused, "the cluster refused: Unauthorized (HTTP 401", "by access entries alone"},
+		{"a role that is not in aws-auth", "access", func(p *patient) {
+			p.world(func(w *sandbox.World) { w.Clusters[0].Mappings, w.Clusters[0].AuthenticationMode = nil, "CONFIG_MAP" })
+		}, failed, doctor.Refused, "the cluster refused: Unauthorized (HTTP 401", "eks-x509 setup map-role"},
+		{"a role that is in neither", "access", func(p *patient) {
+			p.world(func(w *sandbox.World) {
+				w.Clusters[0].Mappings, w.Clusters[0].AuthenticationMode = nil, "API_AND_CONFIG_MAP"
+			})
 		}, failed, doctor.Refused, "the cluster refused: Unauthorized (HTTP 401", "hint:"},
 		{"a user without rights", "permissions", func(p *patient) {
 			p.world(func(w *sandbox.World) { w.Clusters[0].Mappings[0].Groups = nil })

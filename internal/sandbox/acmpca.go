@@ -137,62 +137,36 @@ func (v validity) from(now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("validity %s %d", v.Type, v.Value)
 }
 
-const acmPCAPrefix = "ACMPrivateCA."
-
-// acmpca answers AWS Private CA, in JSON 1.1.
-func (c *call) acmpca() *response {
-	operation := strings.TrimPrefix(c.wire.header.Get("X-Amz-Target"), acmPCAPrefix)
-	if refusal := c.administer("acm-pca", operation); refusal != nil {
-		if refusal = eksRefusal(refusal); refusal.Code == "AccessDeniedException" {
-			refusal.Status = http.StatusBadRequest // as JSON 1.1 has all that is the caller's fault
-		}
-		return c.jsonError(refusal)
-	}
-	answer := map[string]func(*World) (any, error){
+// acmpca answers AWS Private CA.
+func (c *call) acmpca() map[string]func() (any, error) {
+	answers := map[string]func() (any, error){}
+	for operation, answer := range map[string]func(*World) (any, error){
 		"IssueCertificate":                   c.issueCertificate,
 		"GetCertificate":                     c.getCertificate,
 		"GetCertificateAuthorityCertificate": c.getCACertificate,
 		"DescribeCertificateAuthority":       c.describeCA,
 		"UpdateCertificateAuthority":         c.updateCA,
 		"DeleteCertificateAuthority":         c.deleteCA,
-	}[operation]
-	if answer == nil {
-		return c.jsonError(refuse(http.StatusBadRequest, "UnknownOperationException", "", "no operation %q", operation))
+	} {
+		answers[operation] = func() (any, error) {
+			var out any
+			err := c.s.change(func(w *World) (err error) {
+				out, err = answer(w)
+				return err
+			})
+			if refusal, ok := out.(*Refusal); ok { // one that changes the world
+				return nil, refusal
+			}
+			return out, err
+		}
 	}
-	var out any
-	err := c.s.change(func(w *World) error {
-		var err error
-		out, err = answer(w)
-		return err
-	})
-	refusal, ok := out.(*Refusal) // one that changes the world
-	switch {
-	case ok:
-		return c.jsonError(refusal)
-	case errors.As(err, &refusal):
-		return c.jsonError(refusal)
-	case err != nil:
-		return c.jsonError(invalid("%v", err))
-	case out == nil:
-		return &response{status: http.StatusOK, contentType: "application/x-amz-json-1.1"}
-	}
-	r := jsonResponse(http.StatusOK, out)
-	r.contentType = "application/x-amz-json-1.1"
-	return r
-}
-
-// jsonError answers in the manner of JSON 1.1.
-func (c *call) jsonError(r *Refusal) *response {
-	c.refused(r)
-	out := jsonResponse(r.Status, map[string]string{"__type": r.Code, "message": r.Message})
-	out.contentType = "application/x-amz-json-1.1"
-	return out
+	return answers
 }
 
 // caOf reads the request into in, and finds the CA that it names.
 func (c *call) caOf(w *World, in any, arn *string) (*CertificateAuthority, error) {
-	if err := strictJSON(c.wire.body, in); err != nil {
-		return nil, refuse(http.StatusBadRequest, "SerializationException", "malformed body", "%v", err)
+	if err := c.readJSON(in); err != nil {
+		return nil, err
 	}
 	ca := w.certificateAuthority(*arn)
 	if ca == nil {

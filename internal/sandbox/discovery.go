@@ -22,7 +22,8 @@ func apiResources() map[string][]apiResource {
 	}
 	return map[string][]apiResource{
 		"": {
-			listed("configmaps", "ConfigMap", true, "cm"), listed("namespaces", "Namespace", false, "ns"), listed("nodes", "Node", false, "no"),
+			{"configmaps", "configmap", true, "ConfigMap", []string{"create", "get", "list", "patch", "update"}, []string{"cm"}},
+			listed("namespaces", "Namespace", false, "ns"), listed("nodes", "Node", false, "no"),
 			listed("pods", "Pod", true, "po"), listed("secrets", "Secret", true), listed("services", "Service", true, "svc"),
 		},
 		"authentication.k8s.io": {review("SelfSubjectReview")},

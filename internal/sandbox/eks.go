@@ -61,7 +61,7 @@ func (c *call) describe(k *Cluster) map[string]any {
 		"status":          k.Status,
 		"platformVersion": "eks.1",
 		"roleArn":         "arn:" + partitionOf(k.Region).id + ":iam::" + c.world.Account + ":role/eks-cluster",
-		"accessConfig":    map[string]string{"authenticationMode": "API"},
+		"accessConfig":    map[string]string{"authenticationMode": k.authenticationMode()},
 		"tags":            map[string]string{},
 	}
 	if k.Status == "CREATING" { // a cluster in the making has neither yet

@@ -32,7 +32,9 @@ func operations() []string {
 		"CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DeleteChangeSet", "ListChangeSets", "DescribeStacks", "DescribeStackEvents",
 		"DescribeStackResources", "DeleteStack", "ContinueUpdateRollback",
 		"IssueCertificate", "GetCertificate", "DescribeCertificateAuthority", "UpdateCertificateAuthority", "DeleteCertificateAuthority", "ListTrustAnchors",
-		"Version", "ListNamespaces", "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "KubernetesAPI",
+		"LookupEvents", "StartQuery", "GetQueryResults", "StopQuery", "StartQueryExecution", "GetQueryExecution", "StopQueryExecution",
+		"Version", "ListNamespaces", "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview",
+		"GetConfigMap", "CreateConfigMap", "UpdateConfigMap", "PatchConfigMap", "KubernetesAPI",
 	}
 }
 

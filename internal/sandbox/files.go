@@ -199,16 +199,26 @@ func writeFile(path string, data []byte, mode fs.FileMode) error {
 
 // appendLine adds one line of JSON.
 func appendLine(path string, v any) error {
+	line, err := encodeLine(v)
+	if err != nil {
+		return err
+	}
+	return appendTo(path, line)
+}
+
+func encodeLine(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return err
-	}
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
+func appendTo(path string, line []byte) error {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b.Bytes())
+	_, err = f.Write(line)
 	return errors.Join(err, f.Close())
 }

@@ -122,6 +122,7 @@ func (c *call) read(w http.ResponseWriter, r *http.Request, at *realm) *response
 // route finds the operation: by host and path at the name of an endpoint, by path alone at the loopback name.
 func (c *call) route(at *realm) (string, func() *response) {
 	serves := func(service string) bool { return !at.aws || at.endpoint != nil && at.endpoint.service == service }
+	target, operation := targetOf(c.wire)
 	switch path := c.wire.path; {
 	case path == "/sessions" && serves("rolesanywhere"):
 		return "CreateSession", c.createSession
@@ -133,8 +134,8 @@ func (c *call) route(at *realm) (string, func() *response) {
 		return c.kubernetes()
 	case path == "/authenticate" && !at.aws:
 		return "TokenReview", c.authenticate
-	case path == "/" && strings.HasPrefix(c.wire.header.Get("X-Amz-Target"), acmPCAPrefix) && serves("acm-pca"):
-		return strings.TrimPrefix(c.wire.header.Get("X-Amz-Target"), acmPCAPrefix), c.acmpca
+	case path == "/" && target != nil && serves(target.service):
+		return operation, func() *response { return c.json11(target, operation) }
 	case path == "/" && serves("cloudformation") && c.isCloudFormation(at):
 		action, _, _ := stsAction(c.wire)
 		return action, c.cloudformation

@@ -32,17 +32,19 @@ func (c *call) kubernetes() (string, func() *response) {
 	}
 	switch {
 	case k.isReview():
-		return k.served.Kind, k.answer
+		return k.served.Kind, k.audited
 	case k.served != nil && k.served.Kind == "Namespace" && k.Verb == "list":
-		return "ListNamespaces", k.answer
+		return "ListNamespaces", k.audited
+	case k.isAWSAuth() && k.Verb != "delete":
+		return strings.ToUpper(k.Verb[:1]) + k.Verb[1:] + "ConfigMap", k.audited
 	case k.Path == "/version":
-		return "Version", k.answer
+		return "Version", k.audited
 	}
-	return "KubernetesAPI", k.answer
+	return "KubernetesAPI", k.audited
 }
 
 func (k *kubernetesCall) isReview() bool {
-	return k.served != nil && k.Verb == "create" && k.Name == "" && slices.Contains(k.served.Verbs, "create")
+	return k.served != nil && k.Verb == "create" && k.Name == "" && strings.HasSuffix(k.served.Kind, "Review")
 }
 
 func (k *kubernetesCall) answer() *response {
@@ -95,6 +97,8 @@ func (k *kubernetesCall) answerResource() *response {
 	switch {
 	case k.isReview():
 		return k.review()
+	case k.isAWSAuth() && slices.Contains([]string{"create", "update", "patch"}, k.Verb):
+		return k.writeAWSAuth()
 	case k.served == nil || k.Subresource != "":
 		return k.notFound()
 	case slices.Contains(k.served.Verbs, k.Verb) && k.Verb == "list":
@@ -105,30 +109,38 @@ func (k *kubernetesCall) answerResource() *response {
 		if o := find(k.objects(), func(o object) bool { return o.Metadata["name"] == k.Name }); o != nil {
 			return jsonResponse(http.StatusOK, o)
 		}
-		return k.kubernetesError(refuse(http.StatusNotFound, "NotFound", fmt.Sprintf("%s %q not found", k.qualified(), k.Name), "no such object"), k.details())
+		return k.noObject()
 	}
 	return k.kubernetesError(refuse(http.StatusMethodNotAllowed, "MethodNotAllowed", "the server does not allow this method on the requested resource",
 		"the sandbox can't %s %s", k.Verb, k.qualified()), k.details())
 }
 
+func (k *kubernetesCall) noObject() *response {
+	return k.kubernetesError(refuse(http.StatusNotFound, "NotFound", fmt.Sprintf("%s %q not found", k.qualified(), k.Name), "no such object"), k.details())
+}
+
 type object struct {
 	Kind       string            `json:"kind"`
 	APIVersion string            `json:"apiVersion"`
-	Metadata   map[string]string `json:"metadata"`
-	Status     map[string]string `json:"status"`
+	Metadata   map[string]any    `json:"metadata"`
+	Data       map[string]string `json:"data,omitempty"`
+	Status     map[string]string `json:"status,omitempty"`
 }
 
-// objects of the resource asked for: a new cluster's namespaces, and nothing of any other kind.
+// objects of the resource asked for: a new cluster's namespaces, aws-auth, and nothing of any other kind.
 func (k *kubernetesCall) objects() []object {
 	all := []object{}
+	if k.served.Kind == "ConfigMap" && k.cluster.AWSAuth != nil && (k.Namespace == "" || k.Namespace == awsAuthNamespace) {
+		all = append(all, k.cluster.AWSAuth.object())
+	}
 	if k.served.Kind != "Namespace" {
 		return all
 	}
 	for _, name := range []string{"default", "kube-node-lease", "kube-public", "kube-system"} {
 		all = append(all, object{
 			"Namespace", "v1",
-			map[string]string{"name": name, "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"},
-			map[string]string{"phase": "Active"},
+			map[string]any{"name": name, "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+			nil, map[string]string{"phase": "Active"},
 		})
 	}
 	return all

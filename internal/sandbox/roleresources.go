@@ -132,6 +132,9 @@ func (m *maker) entry(r *StackResource) (*Cluster, Mapping, error) {
 	if k == nil {
 		return nil, e, fmt.Errorf("No cluster found for name: %s.", p.ClusterName) //nolint:staticcheck // EKS's words
 	}
+	if k.authenticationMode() == modeConfigMap {
+		return nil, e, errors.New("The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation.") //nolint:staticcheck // EKS's words
+	}
 	role := m.w.role(p.PrincipalARN)
 	if role == nil {
 		return nil, e, fmt.Errorf("The specified principalArn is invalid: invalid principal %q", p.PrincipalARN) //nolint:staticcheck // EKS's words

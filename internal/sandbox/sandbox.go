@@ -52,11 +52,16 @@ type Sandbox struct {
 	faults        []Fault
 	entries       []Entry
 	events        []Event
+	audit         []auditRecord
+	lookups       bucket
+	insights      map[string]*insightsQuery
+	executions    map[string]*execution
 }
 
 // New makes or takes up again the files in Options.Dir: CA, client certificate and world.
 func New(o Options) (*Sandbox, error) {
-	s := &Sandbox{now: o.Now, requests: o.Requests, ready: make(chan struct{}), sessions: map[string]*session{}}
+	s := &Sandbox{now: o.Now, requests: o.Requests, ready: make(chan struct{}), sessions: map[string]*session{},
+		insights: map[string]*insightsQuery{}, executions: map[string]*execution{}}
 	if s.now == nil {
 		s.now = time.Now
 	}

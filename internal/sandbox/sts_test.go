@@ -209,9 +209,9 @@ func TestEKS(t *testing.T) {
 		change func(*request)
 		want   string // beginning of the answer
 	}{
-		"list":                 {nil, `200  {"clusters":["sandbox","creating"],"nextToken":null}`},
-		"list at EKS's name":   {func(q *request) { q.host = "eks.us-east-1.amazonaws.com" }, `200  {"clusters":["sandbox","creating"]`},
-		"list at the FIPS one": {func(q *request) { q.host = "fips.eks.us-east-1.amazonaws.com" }, `200  {"clusters":["sandbox","creating"]`},
+		"list":                 {nil, `200  {"clusters":["sandbox","creating","aws-auth"],"nextToken":null}`},
+		"list at EKS's name":   {func(q *request) { q.host = "eks.us-east-1.amazonaws.com" }, `200  {"clusters":["sandbox","creating","aws-auth"]`},
+		"list at the FIPS one": {func(q *request) { q.host = "fips.eks.us-east-1.amazonaws.com" }, `200  {"clusters":["sandbox","creating","aws-auth"]`},
 		"list elsewhere":       {func(q *request) { q.region = "eu-west-1" }, `200  {"clusters":[],`},
 		"a parameter":          {func(q *request) { q.target += "?maxResults=100" }, `200  {"clusters":["sandbox",`},
 		"describe":             {func(q *request) { q.target += "/sandbox" }, `200  {"cluster":{"accessConfig":`},

@@ -212,11 +212,10 @@ func (c *call) user(token string, cluster *Cluster) (*kubernetesUser, *Refusal) 
 	}
 	c.entry.RoleARN, c.entry.SessionName = s.role.ARN, s.name
 	canonical := withoutPath(s.role.ARN)
-	// Access entries may name a role with its path, while STS never tells one.
 	if s.isAdministrator() {
 		return s.user(&Mapping{Username: administratorName, Groups: []string{"system:masters"}}, s.role.ARN, a.keyID), nil
 	}
-	m := find(cluster.Mappings, func(m Mapping) bool { return withoutPath(m.RoleARN) == canonical })
+	m := cluster.mapping(canonical)
 	if m == nil {
 		return nil, refuse(http.StatusForbidden, "Forbidden", "identity is not mapped", "no mapping for %q in cluster %q", canonical, cluster.Name)
 	}

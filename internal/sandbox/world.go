@@ -81,6 +81,10 @@ type Cluster struct {
 	Status   string    `json:"status"`
 	Version  string    `json:"version"`
 	Mappings []Mapping `json:"mappings,omitempty"`
+	// AuthenticationMode is API (also if empty), API_AND_CONFIG_MAP or CONFIG_MAP: whether Mappings hold, AWSAuth, or first the one and
+	// then the other.
+	AuthenticationMode string     `json:"authenticationMode,omitempty"`
+	AWSAuth            *ConfigMap `json:"awsAuth,omitempty"`
 	// Endpoint and CertificateAuthorityData (base64 of PEM) are what DescribeCluster tells; empty is the sandbox's own API server.
 	Endpoint                 string `json:"endpoint,omitempty"`
 	CertificateAuthorityData string `json:"certificateAuthorityData,omitempty"`
@@ -92,7 +96,7 @@ type Mapping struct {
 	RoleARN  string   `json:"roleArn"`
 	Username string   `json:"username"`
 	Groups   []string `json:"groups"`
-	// AccessEntry: not of the ConfigMap aws-auth.
+	// AccessEntry: made by CloudFormation.
 	AccessEntry    bool           `json:"accessEntry,omitempty"`
 	AccessPolicies []AccessPolicy `json:"accessPolicies,omitempty"`
 }
@@ -151,6 +155,11 @@ func DefaultWorld() *World {
 				{RoleARN: mapped[3], Username: "no-describe:{{SessionName}}", Groups: []string{"view"}},
 			}},
 			{Name: "creating", Region: defaultRegion, Status: "CREATING", Version: "1.34"},
+			{
+				Name: "aws-auth", Region: defaultRegion, Status: "ACTIVE", Version: "1.34", AuthenticationMode: modeConfigMap,
+				AWSAuth: &ConfigMap{1, map[string]string{"mapRoles": "# the nodes\n- rolearn: " + rolePrefix + "nodes\n  username: system:node:{{EC2PrivateDNSName}}\n" +
+					"  groups: [system:bootstrappers, system:nodes]\n"}},
+			},
 		},
 	}
 }
@@ -229,6 +238,9 @@ func (w *World) validate() error {
 	for _, c := range w.Clusters {
 		if c.Name == "" || partitionOf(c.Region) == nil {
 			return fmt.Errorf("invalid world: cluster %q in region %q", c.Name, c.Region)
+		}
+		if mode := c.authenticationMode(); mode != modeAPI && mode != modeBoth && mode != modeConfigMap || mode == modeConfigMap && len(c.Mappings) > 0 {
+			return fmt.Errorf("invalid world: cluster %q: authenticationMode %q with %d mappings", c.Name, mode, len(c.Mappings))
 		}
 	}
 	return nil

@@ -26,6 +26,8 @@ const (
 	clusterName = "my-cluster"
 	// testerRole is mapped by the authenticator's own configuration; the walkthrough's role by the ConfigMap aws-auth.
 	testerRole = "arn:aws:iam::123456789012:role/eks-x509-sandbox"
+	// administratorARN is the sandbox's IAM user, as whoever made the cluster.
+	administratorARN = "arn:aws:iam::123456789012:user/administrator"
 )
 
 // cluster is a Kubernetes control plane without nodes, and its token webhook.
@@ -177,6 +179,8 @@ server:
   backendMode: [MountedFile, EKSConfigMap]
   mapRoles:
   - {roleARN: "` + testerRole + `", username: "tester:{{SessionName}}", groups: [testers]}
+  mapUsers:
+  - {userARN: "` + administratorARN + `", username: administrator, groups: ["system:masters"]}
 `,
 	} {
 		if err := os.WriteFile(c.path(name), []byte(text), 0o600); err != nil {
@@ -298,7 +302,7 @@ func (c *cluster) admin(args ...string) (string, error) {
 func (s *testSandbox) addCluster(c *cluster) error {
 	world := s.World()
 	world.Clusters = append(world.Clusters, sandbox.Cluster{
-		Name: clusterName, Region: world.Region, Status: "ACTIVE", Version: "1.34", Endpoint: c.server,
+		Name: clusterName, Region: world.Region, Status: "ACTIVE", Version: "1.34", AuthenticationMode: "API_AND_CONFIG_MAP", Endpoint: c.server,
 		CertificateAuthorityData: base64.StdEncoding.EncodeToString(minica.CertificatePEM(c.ca.Certificate)),
 	})
 	return s.SetWorld(world)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,18 +43,16 @@ func accountSide(p *person, what string) (string, error) {
 		})
 		return "profile_arn=" + walkthroughAccess, shared.aws.SetWorld(world)
 	case "access entry":
+		events, err := shared.cluster.awsAuthEvents()
+		if err != nil {
+			return "", err
+		}
 		out, err := shared.cluster.admin("create", "configmap", "aws-auth", "-n", "kube-system",
 			"--from-literal=mapRoles=- {rolearn: "+walkthroughRole+", username: viewk8, groups: []}")
 		if err != nil {
 			return "", fmt.Errorf("%w: %s", err, out)
 		}
-		return "", shared.cluster.wait("the authenticator to read it", func() error {
-			log, err := os.ReadFile(shared.cluster.path("authenticator.log"))
-			if err == nil && !bytes.Contains(log, []byte("Received aws-auth watch event")) {
-				err = errors.New("not yet")
-			}
-			return err
-		})
+		return "", shared.cluster.takenUp(events)
 	case "audit log":
 		return fmt.Sprintf(`grep '"username":"viewk8"' %s | grep '"verb":"create"' >audit.json`, shared.cluster.path("audit.log")) + "\n" +
 			`grep -o '"user":{.*"sessionName":\["[0-9a-f]*"\][^}]*}}' audit.json`, nil

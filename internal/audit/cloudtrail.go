@@ -1,0 +1,297 @@
+package audit
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/valyala/fastjson"
+)
+
+// defaultDuration is that of CreateSession and AssumeRole.
+const defaultDuration = time.Hour
+
+// refusal is a CreateSession that AWS refused.
+type refusal struct {
+	certificate Certificate
+	role        string
+	at          time.Time
+}
+
+// trail is what CloudTrail tells. Its readers share it.
+type trail struct {
+	mu       sync.Mutex
+	sessions map[string]*Session // by access key; where that is missing, by the event
+	// assumed are of AssumeRole by temporary credentials. Whether they are ours
+	// is known at the end only: the parent's event may come later.
+	assumed  map[string]*Session
+	refusals []refusal
+	seen     map[string]struct{} // event IDs: CloudTrail delivers at least once
+
+	events, duplicates int64
+}
+
+func newTrail() *trail {
+	return &trail{sessions: map[string]*Session{}, assumed: map[string]*Session{}, seen: map[string]struct{}{}}
+}
+
+// trailReader is a visitor.
+type trailReader struct {
+	to           *trail
+	events       int64
+	certificates map[[sha256.Size]byte]Certificate // parsed once
+}
+
+func (r *trailReader) flush() error {
+	r.to.mu.Lock()
+	defer r.to.mu.Unlock()
+	r.to.events += r.events
+	return nil
+}
+
+func (r *trailReader) event(v *fastjson.Value, _ string) (bool, error) {
+	event := string(v.GetStringBytes("eventName"))
+	if event == "" || !v.Exists("eventTime") && !v.Exists("eventSource") {
+		return false, nil
+	}
+	r.events++
+	switch source := string(v.GetStringBytes("eventSource")); {
+	case event == "CreateSession" && source == "rolesanywhere.amazonaws.com":
+		r.createSession(v)
+	case event == "AssumeRole" && source == "sts.amazonaws.com":
+		r.assumeRole(v)
+	}
+	return true, nil
+}
+
+// base is what all events have.
+func base(v *fastjson.Value) Session {
+	return Session{EventID: text(v, "eventID"), From: date(v.Get("eventTime")), Region: text(v, "awsRegion"), SourceIP: text(v, "sourceIPAddress"), UserAgent: text(v, "userAgent")}
+}
+
+func (r *trailReader) createSession(v *fastjson.Value) {
+	params, made := v.Get("requestParameters"), v.GetArray("responseElements", "credentialSet")
+	b := base(v)
+	b.RoleARN, b.ProfileARN, b.TrustAnchorARN = text(params, "roleArn"), text(params, "profileArn"), text(params, "trustAnchorArn")
+	b.Certificate = r.certificate(text(params, "cert"))
+	if v.Exists("errorCode") && v.Get("errorCode").Type() != fastjson.TypeNull || len(made) == 0 {
+		r.to.refuse(b)
+		return
+	}
+	if !r.to.first(b.EventID) {
+		return
+	}
+	for _, set := range made {
+		s := b
+		credentials(&s, set.Get("credentials"), params)
+		s.AssumedRoleARN = text(set, "assumedRoleUser", "arn")
+		s.SourceIdentity = text(set, "sourceIdentity")
+		s.RoleARN = cmp.Or(text(set, "roleArn"), s.RoleARN, roleOf(s.AssumedRoleARN))
+		s.Name = cmp.Or(nameOf(s.AssumedRoleARN), nameOf(text(set, "assumedRoleUser", "assumedRoleId")), text(params, "roleSessionName"))
+		if s.Certificate == (Certificate{}) {
+			s.Certificate = fromIdentity(s.SourceIdentity)
+			if asked := params.Exists("roleSessionName"); s.Certificate.Serial == "" && !asked {
+				s.Certificate.Serial, _ = likeSerial(s.Name)
+			}
+		}
+		r.to.add(&s)
+	}
+}
+
+// assumeRole keeps what may be a session of ours: it was called with temporary
+// credentials, or by Roles Anywhere itself.
+func (r *trailReader) assumeRole(v *fastjson.Value) {
+	params, made := v.Get("requestParameters"), v.Get("responseElements")
+	parent := text(v, "userIdentity", "accessKeyId")
+	byService := text(v, "userIdentity", "invokedBy") == "rolesanywhere.amazonaws.com"
+	s := base(v)
+	credentials(&s, made.Get("credentials"), params)
+	if s.AccessKeyID == "" || !byService && !strings.HasPrefix(parent, "ASIA") || !r.to.first(s.EventID) {
+		return
+	}
+	s.AssumedRoleARN = text(made, "assumedRoleUser", "arn")
+	s.RoleARN = cmp.Or(text(params, "roleArn"), roleOf(s.AssumedRoleARN))
+	s.Name = cmp.Or(nameOf(s.AssumedRoleARN), text(params, "roleSessionName"))
+	s.SourceIdentity = cmp.Or(text(made, "sourceIdentity"), text(params, "sourceIdentity"))
+	if !byService {
+		s.Parent = parent
+		r.to.assume(&s)
+		return
+	}
+	s.SourceIP, s.UserAgent = "", "" // the service's
+	s.Certificate = fromIdentity(s.SourceIdentity)
+	if s.Certificate.Serial == "" {
+		s.Certificate.Serial, _ = likeSerial(s.Name)
+	}
+	r.to.add(&s)
+}
+
+// credentials takes no more of them than the access key and when it ends.
+func credentials(s *Session, c, params *fastjson.Value) {
+	s.AccessKeyID = text(c, "accessKeyId")
+	if s.To = date(c.Get("expiration")); s.To.IsZero() && !s.From.IsZero() {
+		s.To = s.From.Add(defaultDuration)
+		if d := params.GetInt64("durationSeconds"); d > 0 && d <= 12*60*60 {
+			s.To = s.From.Add(time.Duration(d) * time.Second)
+		}
+	}
+}
+
+func (r *trailReader) certificate(s string) Certificate {
+	if s == "" {
+		return Certificate{}
+	}
+	key := sha256.Sum256([]byte(s))
+	c, known := r.certificates[key]
+	if !known {
+		c, _ = parseCertificate(s)
+		r.certificates[key] = c
+	}
+	return c
+}
+
+// roleOf turns the ARN of an assumed role into that of the role, without its path.
+func roleOf(arn string) string {
+	prefix, rest, ok := strings.Cut(arn, ":assumed-role/")
+	if !ok {
+		return ""
+	}
+	role, _, _ := strings.Cut(rest, "/")
+	return strings.Replace(prefix, ":sts:", ":iam:", 1) + ":role/" + role
+}
+
+// nameOf is the session name at the end of an assumed role's ARN or ID.
+func nameOf(arn string) string { return arn[strings.LastIndexAny(arn, "/:")+1:] }
+
+// first says that an event is new. It must be asked once.
+func (t *trail) first(eventID string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if eventID == "" {
+		return true
+	}
+	_, again := t.seen[eventID]
+	if again {
+		t.duplicates++
+	}
+	t.seen[eventID] = struct{}{}
+	return !again
+}
+
+func (t *trail) refuse(b Session) {
+	if t.first(b.EventID) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.refusals = append(t.refusals, refusal{b.Certificate, b.RoleARN, b.From})
+	}
+}
+
+func (t *trail) add(s *Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := s.AccessKeyID
+	if key == "" {
+		key = "event " + s.EventID + " " + s.AssumedRoleARN + " " + s.From.String()
+	}
+	t.sessions[key] = better(s, t.sessions[key])
+}
+
+func (t *trail) assume(s *Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.assumed[s.AccessKeyID] = better(s, t.assumed[s.AccessKeyID])
+}
+
+// better is the same of two whichever comes first. Of CreateSession and an
+// AssumeRole by Roles Anywhere for it the first knows more.
+func better(a, b *Session) *Session {
+	if b == nil {
+		return a
+	}
+	own := func(s *Session) int { return min(1, len(s.ProfileARN)) }
+	if cmp.Or(cmp.Compare(own(b), own(a)), a.From.Compare(b.From), cmp.Compare(a.EventID, b.EventID)) < 0 {
+		return a
+	}
+	return b
+}
+
+// finish gives the sessions, chained ones too, by From.
+func (t *trail) finish() []*Session {
+	sessions := slices.Collect(maps.Values(t.sessions))
+	known := map[string]*Session{}
+	for key, child := range t.assumed {
+		origin := t.origin(child, known)
+		if origin == nil || t.sessions[key] != nil {
+			continue
+		}
+		child.Certificate = origin.Certificate
+		child.TrustAnchorARN, child.ProfileARN = origin.TrustAnchorARN, origin.ProfileARN
+		child.SourceIdentity = cmp.Or(child.SourceIdentity, origin.SourceIdentity)
+		sessions = append(sessions, child)
+	}
+	bySerial(sessions, t.refusals)
+	return sorted(sessions)
+}
+
+// origin is the session of CreateSession at the root of a chain. The origins that
+// are known by then spare long chains, and end those that are circles.
+func (t *trail) origin(child *Session, known map[string]*Session) (found *Session) {
+	var path []string
+	for key := child.Parent; ; {
+		if found = t.sessions[key]; found != nil {
+			break
+		}
+		var visited bool
+		if found, visited = known[key]; visited || t.assumed[key] == nil {
+			break
+		}
+		known[key] = nil
+		path = append(path, key)
+		key = t.assumed[key].Parent
+	}
+	for _, key := range path {
+		known[key] = found
+	}
+	return found
+}
+
+// bySerial completes what is known of a certificate from another event that has
+// it whole.
+func bySerial(sessions []*Session, refusals []refusal) {
+	whole := map[string]Certificate{}
+	each := func(do func(*Certificate)) {
+		for _, s := range sessions {
+			do(&s.Certificate)
+		}
+		for i := range refusals {
+			do(&refusals[i].certificate)
+		}
+	}
+	each(func(c *Certificate) {
+		if c.Issuer == "" {
+			return
+		}
+		if known, ok := whole[c.Serial]; ok && known != *c {
+			whole[c.Serial] = Certificate{} // two issuers
+			return
+		}
+		whole[c.Serial] = *c
+	})
+	each(func(c *Certificate) {
+		if known := whole[c.Serial]; c.Issuer == "" && c.Serial != "" && known.Issuer != "" {
+			*c = known
+		}
+	})
+}
+
+// sorted are sessions by From, and then by what makes the order one.
+func sorted(sessions []*Session) []*Session {
+	slices.SortFunc(sessions, func(a, b *Session) int {
+		return cmp.Or(a.From.Compare(b.From), cmp.Compare(a.AccessKeyID, b.AccessKeyID), cmp.Compare(a.EventID, b.EventID), cmp.Compare(a.AssumedRoleARN, b.AssumedRoleARN))
+	})
+	return sessions
+}

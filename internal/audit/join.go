@@ -1,0 +1,97 @@
+package audit
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// skew is how far the clocks of two logs may be apart.
+	skew = 5 * time.Minute
+	// tokenTail is how long a token that was made at a session's end is good for:
+	// a presigned GetCallerIdentity lives 15 minutes, and the API server that
+	// caches the answer does not ask again.
+	tokenTail = 15 * time.Minute
+)
+
+// index finds the session of an action. It is complete before it is asked.
+type index struct {
+	sessions []*Session // by From
+	byKey    map[string]int
+	// Of these each list is by From. Those without an access key have lists of
+	// their own: an action whose access key is no session's may be of one of
+	// them, and of no other.
+	byARN, byName             map[string][]int
+	keylessARNs, keylessNames map[string][]int
+}
+
+func newIndex(sessions []*Session) *index {
+	x := &index{sessions, map[string]int{}, map[string][]int{}, map[string][]int{}, map[string][]int{}, map[string][]int{}}
+	for i, s := range sessions {
+		add := func(m map[string][]int, key string) {
+			if key != "" {
+				m[key] = append(m[key], i)
+			}
+		}
+		add(x.byARN, s.AssumedRoleARN)
+		add(x.byName, s.Name)
+		if s.AccessKeyID != "" {
+			x.byKey[s.AccessKeyID] = i
+			continue
+		}
+		add(x.keylessARNs, s.AssumedRoleARN)
+		add(x.keylessNames, s.Name)
+	}
+	return x
+}
+
+// find returns the number of the action's session, -1 if it has none.
+func (x *index) find(a *Action) (int, Joined) {
+	if i, ok := x.byKey[a.AccessKeyID]; ok && a.AccessKeyID != "" {
+		return i, ByAccessKey
+	}
+	arns, names := x.byARN, x.byName
+	if a.AccessKeyID != "" {
+		arns, names = x.keylessARNs, x.keylessNames
+	}
+	if a.ARN != "" {
+		if i := x.at(arns[a.ARN], a.Time); i >= 0 {
+			return i, ByARN
+		}
+		return -1, ByNothing
+	}
+	if i := x.at(names[a.SessionName], a.Time); i >= 0 {
+		return i, ByName
+	}
+	return -1, ByNothing
+}
+
+// at is the latest of the sessions that had begun by t and was good for what it
+// was used for then; else the first to begin within the skew.
+func (x *index) at(list []int, t time.Time) int {
+	if len(list) == 0 {
+		return -1
+	}
+	if t.IsZero() {
+		return list[len(list)-1]
+	}
+	begun, _ := slices.BinarySearchFunc(list, t, func(i int, t time.Time) int {
+		if x.sessions[i].From.After(t) {
+			return 1
+		}
+		return -1
+	})
+	for n := begun - 1; n >= 0; n-- {
+		s := x.sessions[list[n]]
+		if s.To.IsZero() || !t.After(s.To.Add(tokenTail+skew)) {
+			return list[n]
+		}
+		if t.Sub(s.From) > 12*time.Hour+tokenTail+skew { // no session is longer
+			break
+		}
+	}
+	if begun < len(list) && !x.sessions[list[begun]].From.After(t.Add(skew)) {
+		return list[begun]
+	}
+	return -1
+}

@@ -1,0 +1,164 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxAddresses is how many addresses or users of a session are told.
+const maxAddresses = 16
+
+// Run reads the logs and joins them. The CloudTrail logs come first, since an
+// action can be of any session.
+func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Result, err error) {
+	n := workers(o)
+	t, visitors := newTrail(), make([]visitor, n)
+	for i := range visitors {
+		visitors[i] = &trailReader{to: t, certificates: map[[sha256.Size]byte]Certificate{}}
+	}
+	trailLog, err := read(ctx, cloudtrail, visitors)
+	if err != nil {
+		return nil, err
+	}
+	sessions := t.finish()
+	t.sessions, t.assumed, t.seen = nil, nil, nil
+
+	f := newFilter(o.Filter)
+	r := &Result{denied: f.Denied, kept: o.Actions, index: newIndex(sessions), unknown: map[string]*Session{}, scratch: &scratch{parent: o.TempDir}}
+	defer func() {
+		if err != nil || !o.Actions {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	passes := make([]bool, len(sessions))
+	for i, s := range sessions {
+		passes[i] = f.session(s)
+	}
+	readers := make([]*kubernetesReader, n)
+	for i := range readers {
+		r.sorters = append(r.sorters, &sorter{scratch: r.scratch, limit: cmp.Or(o.memory, max(1<<20, sortMemory/n))})
+		readers[i] = &kubernetesReader{index: r.index, filter: f, sorter: r.sorters[i], whole: o.Actions, session: passes}
+		visitors[i] = readers[i]
+	}
+	clusterLog, err := read(ctx, kubernetes, visitors)
+	if err != nil {
+		return nil, err
+	}
+	r.Counts = Counts{CloudTrailEvents: t.events, Duplicates: t.duplicates, Bytes: trailLog.bytes + clusterLog.bytes}
+	for _, reader := range readers {
+		r.Counts.KubernetesEvents += reader.events
+		r.Counts.Others += reader.others
+	}
+	r.Damage = append(trailLog.damage, clusterLog.damage...)
+	for _, d := range r.Damage {
+		r.Counts.Damaged += d.Count
+	}
+	found := newFindings(o.Revoked)
+	for a, err := range r.actions(true) {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return nil, err
+		}
+		a.session.count(&a)
+		found.action(&a)
+	}
+	r.Sessions = r.choose(sessions, passes, f.narrow())
+	var refusals []refusal
+	for _, refused := range t.refusals {
+		if !f.narrow() && f.session(&Session{Certificate: refused.certificate, RoleARN: refused.role, From: refused.at, To: refused.at}) {
+			refusals = append(refusals, refused)
+		}
+	}
+	r.Subjects = subjects(r.Sessions, refusals)
+	r.Findings = found.all(r.Sessions)
+	return r, nil
+}
+
+// choose takes the sessions that are asked for: those of CloudTrail by From, then
+// the unknown by their first action.
+func (r *Result) choose(sessions []*Session, passes []bool, narrow bool) (chosen []*Session) {
+	for i, s := range sessions {
+		if passes[i] && (!narrow || s.Actions > 0) {
+			chosen = append(chosen, s)
+		}
+	}
+	return append(chosen, slices.SortedFunc(maps.Values(r.unknown), func(a, b *Session) int {
+		return cmp.Or(a.First.Compare(b.First), cmp.Compare(a.AccessKeyID, b.AccessKeyID), cmp.Compare(a.AssumedRoleARN, b.AssumedRoleARN), cmp.Compare(a.Name, b.Name))
+	})...)
+}
+
+// count takes an action of the session into account.
+func (s *Session) count(a *Action) {
+	s.Actions++
+	if a.Denied() {
+		s.Denied++
+	}
+	if !a.Time.IsZero() {
+		if s.First.IsZero() {
+			s.First = a.Time
+		}
+		s.Last = a.Time
+	}
+	s.Users = include(s.Users, a.User)
+	s.Addresses = include(s.Addresses, a.SourceIP)
+}
+
+func include(list []string, s string) []string {
+	if s == "" || len(list) == maxAddresses || slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// subjects puts the sessions of each certificate together.
+func subjects(sessions []*Session, refusals []refusal) []Subject {
+	byCertificate := map[Certificate]*Subject{}
+	of := func(c Certificate, role string, first, last time.Time) *Subject {
+		s := byCertificate[c]
+		if s == nil {
+			s = &Subject{Certificate: c}
+			byCertificate[c] = s
+		}
+		if role != "" && !slices.Contains(s.Roles, role) {
+			s.Roles = append(s.Roles, role)
+		}
+		if !first.IsZero() && (s.First.IsZero() || first.Before(s.First)) {
+			s.First = first
+		}
+		if last.After(s.Last) {
+			s.Last = last
+		}
+		return s
+	}
+	for _, s := range sessions {
+		if s.Unknown {
+			continue
+		}
+		last := s.From
+		if s.Last.After(last) {
+			last = s.Last
+		}
+		sum := of(s.Certificate, s.RoleARN, s.From, last)
+		sum.Sessions++
+		sum.Actions += s.Actions
+		sum.Denied += s.Denied
+	}
+	for _, r := range refusals {
+		of(r.certificate, r.role, r.at, r.at).Refused++
+	}
+	var list []Subject
+	for _, s := range byCertificate {
+		slices.Sort(s.Roles)
+		list = append(list, *s)
+	}
+	slices.SortFunc(list, func(a, b Subject) int {
+		return cmp.Or(a.First.Compare(b.First), strings.Compare(a.Certificate.Serial, b.Certificate.Serial), strings.Compare(a.Certificate.Subject, b.Certificate.Subject),
+			strings.Compare(a.Certificate.Issuer, b.Certificate.Issuer), a.Certificate.NotAfter.Compare(b.Certificate.NotAfter))
+	})
+	return list
+}

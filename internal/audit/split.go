@@ -1,0 +1,545 @@
+package audit
+
+import (
+	"bytes"
+	"io"
+	"time"
+
+	"github.com/valyala/fastjson"
+)
+
+const (
+	// blockSize is how much of a log a parser gets at once.
+	blockSize = 512 << 10
+	// maxDocument is how much of one event, or of what stands around events, is
+	// held. The bodies of requests, which make an event long, do not count.
+	maxDocument = 16 << 20
+	// maxDepth is deeper than fastjson parses.
+	maxDepth = 512
+	// maxOpener is longer than what a file begins with before its first event.
+	maxOpener = 128
+)
+
+// Why something is damage. No text of a log is in these: it could be a secret.
+const (
+	whyCut       = "the document is cut off"
+	whyJSON      = "malformed JSON"
+	whyNotJSON   = "not JSON"
+	whyLong      = "the document is longer than 16 MiB"
+	whyOther     = "no event of this log"
+	whyTimestamp = "no time in the event"
+)
+
+// batch is what a parser gets: lines of one document each, or documents and
+// elements of one by their ends.
+type batch struct {
+	file  int
+	line  int64 // of the first byte
+	data  []byte
+	ends  []int   // if these are no lines
+	lines []int64 // that each of them begins at
+	head  []byte  // what stands before elements, a JSON document that is not closed
+}
+
+// splitter cuts a log at the borders of its documents, without parsing them.
+//
+// Its first document tells the layout of a file. If that is on one line, so are
+// the others, and lines are all that is looked for. If it is not, it is followed
+// from bracket to bracket, and so is each after it until one is on one line. The
+// elements of an envelope ({"Records":[…]}) are handed on one by one.
+type splitter struct {
+	in     io.Reader
+	file   int
+	emit   func(*batch) bool // false: stop
+	damage func(line int64, why string)
+
+	buf      []byte
+	pos, end int
+	err      error // of the last read
+	line     int64 // of buf[pos]
+	bytes    int64
+	byLine   bool
+	stopped  bool
+	out      *batch // documents and elements that are not handed on yet
+}
+
+// run is until the end of the log. What the reader says is damage of the file.
+func (s *splitter) run() error {
+	s.buf, s.line = make([]byte, blockSize), 1
+	for !s.stopped {
+		if s.pos == s.end && !s.fill() {
+			break
+		}
+		if s.byLine {
+			s.someLines()
+		} else {
+			s.oneDocument(false)
+		}
+	}
+	s.flush()
+	if s.err == io.EOF {
+		return nil
+	}
+	return s.err
+}
+
+// fill reads on, behind what is not used yet.
+func (s *splitter) fill() bool {
+	if s.err != nil {
+		return false
+	}
+	copy(s.buf, s.buf[s.pos:s.end])
+	s.pos, s.end = 0, s.end-s.pos
+	for empty := 0; s.end < len(s.buf) && s.err == nil && empty < 100; {
+		var n int
+		n, s.err = s.in.Read(s.buf[s.end:])
+		s.end += n
+		s.bytes += int64(n)
+		if n > 0 {
+			empty = 0
+		} else if empty++; empty == 100 && s.err == nil {
+			s.err = io.ErrNoProgress
+		}
+	}
+	return s.end > s.pos
+}
+
+// someLines hands on all whole lines that are there.
+func (s *splitter) someLines() {
+	s.fill()
+	text := s.buf[s.pos:s.end]
+	whole := bytes.LastIndexByte(text, '\n') + 1
+	if whole == 0 && s.err == nil && len(text) == len(s.buf) {
+		s.oneDocument(true) // longer than a block
+		s.byLine = true
+		return
+	}
+	if s.err != nil {
+		whole = len(text)
+	}
+	used, lines, opener := 0, int64(0), false
+	for used < whole {
+		n := bytes.IndexByte(text[used:whole], '\n') + 1
+		if n == 0 {
+			n = whole - used
+		}
+		if opener = n <= maxOpener && opens(text[used:used+n]); opener {
+			break
+		}
+		used += n
+		lines++
+	}
+	if used > 0 {
+		s.flush()
+		s.send(&batch{file: s.file, line: s.line, data: append(make([]byte, 0, used), text[:used]...)})
+	}
+	s.pos += used
+	s.line += lines
+	s.byLine = !opener
+}
+
+// opens says that a document begins on this line which goes on on the next: it
+// ends in a bracket that opens. A line that was cut off short is not so short.
+func opens(line []byte) bool {
+	line = trim(line)
+	return len(line) > 0 && (line[0] == '{' || line[0] == '[') && (line[len(line)-1] == '{' || line[len(line)-1] == '[')
+}
+
+// trim takes off what may stand around a document: a byte order mark, and NUL
+// where a machine crashed while it wrote.
+func trim(line []byte) []byte {
+	for len(line) > 0 && blank(line[len(line)-1]) {
+		line = line[:len(line)-1]
+	}
+	for len(line) > 0 {
+		if blank(line[0]) {
+			line = line[1:]
+		} else if bytes.HasPrefix(line, []byte("\ufeff")) {
+			line = line[len("\ufeff"):]
+		} else {
+			break
+		}
+	}
+	return line
+}
+
+func blank(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0 }
+
+// cutTimestamp takes off what CloudWatch Logs puts before each line of an export
+// to S3: 2026-11-24T10:00:00.000Z and a space.
+func cutTimestamp(line []byte) []byte {
+	if len(line) == 0 || line[0] < '0' || line[0] > '9' {
+		return line
+	}
+	stamp, rest, ok := bytes.Cut(line[:min(len(line), 40)], []byte(" "))
+	if !ok {
+		return line
+	}
+	if _, err := time.Parse(time.RFC3339, string(stamp)); err != nil {
+		return line
+	}
+	return trim(line[len(line[:min(len(line), 40)])-len(rest):])
+}
+
+// foreign says that a line is of another log of the control plane: klog's
+// (I1124 10:00:00.000000 …), or of words with = as the authenticator's.
+func foreign(line []byte) bool {
+	if len(line) > 5 && bytes.IndexByte([]byte("IWEF"), line[0]) >= 0 && line[5] == ' ' {
+		return len(bytes.Trim(line[1:5], "0123456789")) == 0
+	}
+	key, _, ok := bytes.Cut(line[:min(len(line), 40)], []byte("="))
+	return ok && len(key) > 0 && len(bytes.Trim(key, "abcdefghijklmnopqrstuvwxyz_-.")) == 0
+}
+
+// oneDocument follows the document that begins on this line, and those behind it
+// on the line where it ends.
+func (s *splitter) oneDocument(oneLine bool) {
+	s.fill()
+	first := s.buf[s.pos:s.end]
+	if n := bytes.IndexByte(first, '\n'); n >= 0 {
+		first = first[:n]
+	}
+	rest := cutTimestamp(trim(first))
+	if len(rest) == 0 || rest[0] != '{' && rest[0] != '[' {
+		if len(rest) > 0 && !foreign(rest) {
+			s.damage(s.line, whyNotJSON)
+		}
+		s.skipLine()
+		return
+	}
+	s.pos += bytes.IndexByte(first, rest[0])
+	began := s.line
+	for {
+		d := document{s: s, oneLine: oneLine, first: s.line}
+		if !s.follow(&d) {
+			return
+		}
+		// Firehose puts one behind the other.
+		c := s.skipBlanks()
+		if c == '{' || c == '[' {
+			continue
+		}
+		s.byLine = s.line == began
+		if c != 0 && c != '\n' && len(bytes.Trim(s.restOfLine(), ",]} \r\t\n")) > 0 {
+			s.damage(s.line, whyNotJSON)
+		}
+		s.skipLine()
+		return
+	}
+}
+
+// follow reads to the end of d. Where there is none it says so, and is at the
+// beginning of a line.
+func (s *splitter) follow(d *document) bool {
+	for !s.stopped {
+		if s.pos == s.end && !s.fill() {
+			if s.err == io.EOF {
+				s.damage(d.first, whyCut)
+			}
+			return false
+		}
+		n, state := d.feed(s.buf[s.pos:s.end])
+		s.pos += n
+		switch state {
+		case documentEnds:
+			return true
+		case documentBroken:
+			s.damage(d.first, d.why)
+			if !d.lineStart {
+				s.skipLine()
+			}
+			return false
+		}
+	}
+	return false
+}
+
+// skipBlanks returns the byte behind blanks, the newline too; 0: there is none.
+func (s *splitter) skipBlanks() byte {
+	for s.pos < s.end || s.fill() {
+		if c := s.buf[s.pos]; c == '\n' || !blank(c) {
+			return c
+		}
+		s.pos++
+	}
+	return 0
+}
+
+func (s *splitter) restOfLine() []byte {
+	rest, _, _ := bytes.Cut(s.buf[s.pos:s.end], []byte("\n"))
+	return rest
+}
+
+func (s *splitter) skipLine() {
+	for s.pos < s.end || s.fill() {
+		if n := bytes.IndexByte(s.buf[s.pos:s.end], '\n'); n >= 0 {
+			s.pos += n + 1
+			s.line++
+			return
+		}
+		s.pos = s.end
+	}
+}
+
+// add takes a document or, with a head, an element.
+func (s *splitter) add(data []byte, line int64, head []byte) {
+	if s.out != nil && !bytes.Equal(s.out.head, head) {
+		s.flush()
+	}
+	if s.out == nil {
+		s.out = &batch{file: s.file, line: line, head: bytes.Clone(head)}
+	}
+	s.out.data = append(s.out.data, data...)
+	s.out.ends = append(s.out.ends, len(s.out.data))
+	s.out.lines = append(s.out.lines, line)
+	if len(s.out.data) >= blockSize {
+		s.flush()
+	}
+}
+
+func (s *splitter) flush() {
+	if s.out != nil {
+		s.send(s.out)
+		s.out = nil
+	}
+}
+
+func (s *splitter) send(b *batch) {
+	if !s.stopped && !s.emit(b) {
+		s.stopped = true
+	}
+}
+
+type documentState int
+
+const (
+	documentGoesOn documentState = iota
+	documentEnds
+	documentBroken
+)
+
+// document is one that is followed from bracket to bracket. What it is the
+// parser finds out; here only its end matters, and that of the elements of an
+// envelope.
+type document struct {
+	s       *splitter
+	oneLine bool
+	first   int64 // its line
+	why     string
+
+	stack            []byte // the brackets that are open
+	inString, escape bool
+	last             byte // outside of strings, but for blanks
+	lineStart        bool // nothing but a newline before
+
+	text     []byte // without elements
+	long     bool   // text is too long to hold
+	elements int    // the depth at which they are; 0: none yet
+	streamed bool   // some were
+	head     []byte
+	element  []byte
+	elemLine int64
+	elemLong bool
+	into     byte // where bytes go: 't'ext, 'e'lement, or nowhere
+}
+
+func envelope(key string) bool {
+	switch key {
+	case "Records", "Events", "events", "logEvents", "items":
+		return true
+	}
+	return false
+}
+
+// bulky are the values of an event that nobody asks for: bodies, with secrets.
+func bulky(key string) bool { return key == "requestObject" || key == "responseObject" }
+
+// feed takes bytes up to the document's end and says how many.
+func (d *document) feed(b []byte) (int, documentState) {
+	from := 0
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if d.inString {
+			switch {
+			case c == '\n':
+				return d.broken(i+1, whyCut, true)
+			case d.escape:
+				d.escape = false
+			case c == '\\':
+				d.escape = true
+			case c == '"':
+				d.inString, d.last = false, '"'
+			}
+			continue
+		}
+		start := d.lineStart
+		d.lineStart = false
+		switch c {
+		case '\n':
+			if d.oneLine {
+				return d.broken(i+1, whyCut, true)
+			}
+			d.s.line++
+			d.lineStart = true
+			continue
+		case ' ', '\t', '\r':
+			continue
+		case '"':
+			d.inString = true
+		case ',':
+			if d.streaming() {
+				d.put(b[from:i])
+				from = i + 1
+			}
+		case '{', '[':
+			if start && c == '{' && !d.due() {
+				// A document that was cut off: this is another one.
+				d.lineStart = true
+				return i, d.fail(whyCut)
+			}
+			d.put(b[from:i])
+			from = i
+			if why := d.open(c); why != "" {
+				return d.broken(i+1, why, false)
+			}
+		case '}', ']':
+			d.put(b[from : i+1])
+			from = i + 1
+			if done, ok := d.shut(c); !ok {
+				return d.broken(i+1, whyJSON, false)
+			} else if done {
+				return i + 1, documentEnds
+			}
+		}
+		d.last = c
+	}
+	d.put(b[from:])
+	return len(b), documentGoesOn
+}
+
+func (d *document) broken(n int, why string, newline bool) (int, documentState) {
+	if newline {
+		d.s.line++
+		d.lineStart = true
+	}
+	return n, d.fail(why)
+}
+
+func (d *document) fail(why string) documentState {
+	if d.why = why; d.long {
+		d.why = whyLong
+	}
+	return documentBroken
+}
+
+// due says that a value may stand here.
+func (d *document) due() bool {
+	if len(d.stack) == 0 || d.last == ':' {
+		return true
+	}
+	return d.stack[len(d.stack)-1] == '[' && (d.last == '[' || d.last == ',')
+}
+
+// streaming says that the next value is an element.
+func (d *document) streaming() bool { return d.elements > 0 && len(d.stack) == d.elements }
+
+// open begins an object or array. What is before it has been put.
+func (d *document) open(c byte) (why string) {
+	switch {
+	case len(d.stack) == maxDepth:
+		return whyJSON
+	case len(d.stack) == 0:
+		d.into = 't'
+		if c == '[' {
+			d.elements = 1
+		}
+	case d.streaming():
+		if d.head == nil {
+			d.head = bytes.Clone(d.text)
+		}
+		d.into, d.element, d.elemLine, d.elemLong = 'e', d.element[:0], d.s.line, false
+	case len(d.stack) == 1 && d.elements == 0:
+		key := lastKey(d.text)
+		if c == '[' && envelope(key) {
+			d.elements = 2
+		} else if bulky(key) {
+			d.putText([]byte("null"))
+			d.into = 0
+		}
+	}
+	d.stack = append(d.stack, c)
+	return ""
+}
+
+// shut ends one. Its bracket has been put.
+func (d *document) shut(c byte) (done, ok bool) {
+	n := len(d.stack) - 1
+	if n < 0 || d.stack[n] != c-2 { // ASCII: {} and [] are two apart
+		return false, false
+	}
+	d.stack = d.stack[:n]
+	switch {
+	case n == 0:
+		d.end()
+		return true, true
+	case d.streaming() && d.into == 'e':
+		if d.elemLong {
+			d.s.damage(d.elemLine, whyLong)
+		} else {
+			d.s.add(d.element, d.elemLine, d.head)
+		}
+		d.into, d.streamed = 't', true
+	case n == 1 && d.into == 0:
+		d.into = 't'
+	case d.elements > n:
+		d.elements, d.head = 0, nil
+	}
+	return false, true
+}
+
+func (d *document) end() {
+	switch {
+	case d.long:
+		d.s.damage(d.first, whyLong)
+	case !d.streamed:
+		d.s.add(d.text, d.first, nil)
+	case fastjson.ValidateBytes(d.text) != nil:
+		d.s.damage(d.first, whyJSON)
+	}
+}
+
+func (d *document) put(b []byte) {
+	switch d.into {
+	case 't':
+		if d.streaming() { // a million elements have a million indents
+			b = bytes.TrimSpace(b)
+		}
+		d.putText(b)
+	case 'e':
+		if d.elemLong = d.elemLong || len(d.element)+len(b) > maxDocument; d.elemLong {
+			d.element = nil
+		} else {
+			d.element = append(d.element, b...)
+		}
+	}
+}
+
+func (d *document) putText(b []byte) {
+	if d.long = d.long || len(d.text)+len(b) > maxDocument; d.long {
+		d.text = nil
+	} else {
+		d.text = append(d.text, b...)
+	}
+}
+
+// lastKey is the key at whose value text ends.
+func lastKey(text []byte) string {
+	text, ok := bytes.CutSuffix(bytes.TrimRight(text, " \r\n\t"), []byte(":"))
+	if !ok {
+		return ""
+	}
+	if text, ok = bytes.CutSuffix(bytes.TrimRight(text, " \r\n\t"), []byte(`"`)); !ok {
+		return ""
+	}
+	return string(text[bytes.LastIndexByte(text, '"')+1:])
+}

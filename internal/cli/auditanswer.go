@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/eks-x509/eks-x509/internal/audit"
+	"github.com/eks-x509/eks-x509/internal/audit/page"
+)
+
+// auditRecord is one thing of an answer: a certificate, a session, or an action
+// with its session, if it has one.
+type auditRecord struct {
+	subject *audit.Subject
+	session *audit.Session
+	action  *audit.Action
+}
+
+// auditRecords are an answer's, in its order, one at a time: there may be more
+// than memory holds.
+type auditRecords func(do func(auditRecord) error) error
+
+func recordsOf(answer string, r *audit.Result) auditRecords {
+	return func(do func(auditRecord) error) error {
+		switch answer {
+		case answerTimeline:
+			return r.Timeline(func(s *audit.Session, actions iter.Seq2[audit.Action, error]) error {
+				if err := do(auditRecord{session: s}); err != nil {
+					return err
+				}
+				for action, err := range actions {
+					if err != nil {
+						return err
+					}
+					if err := do(auditRecord{session: s, action: &action}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		case answerWho:
+			for action, err := range r.ByTime() {
+				if err != nil {
+					return err
+				}
+				if err := do(auditRecord{session: r.SessionOf(action), action: &action}); err != nil {
+					return err
+				}
+			}
+		case answerSessions:
+			for _, s := range r.Sessions {
+				if err := do(auditRecord{session: s}); err != nil {
+					return err
+				}
+			}
+		case answerSummary:
+			for i := range r.Subjects {
+				if err := do(auditRecord{subject: &r.Subjects[i]}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// writeAnswer writes while it reads: an answer may be larger than memory. All
+// logs are read by now; what can still go wrong is the disk that the actions
+// were sorted on, and stdout.
+func (a *app) writeAnswer(answer string, f auditFlags, r *audit.Result) error {
+	out := bufio.NewWriterSize(a.Stdout, 64<<10)
+	records := recordsOf(answer, r)
+	var err error
+	switch f.output {
+	case "json":
+		err = writeAuditJSON(out, answer, records, r)
+	case "ndjson":
+		err = writeAuditLines(out, answer, records, r)
+	case "csv":
+		err = writeAuditCSV(out, answer, records)
+	case "html":
+		err = page.Write(out, r, page.Options{Made: a.Now(), Filter: f.asked()})
+	default:
+		err = writeAuditTable(out, answer, records, r.Findings)
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("writing output: %w", err)
+	}
+	a.tellAudit(f.output, r)
+	return nil
+}
+
+// tellAudit says on stderr what the answer itself does not.
+func (a *app) tellAudit(output string, r *audit.Result) {
+	if output == "csv" {
+		for _, f := range r.Findings {
+			a.notice("finding: " + findingLine(f))
+		}
+	}
+	const most = 20
+	for i, d := range r.Damage {
+		if i == most {
+			a.notice(fmt.Sprintf("… and %d more files with damage: --output json names all", len(r.Damage)-most))
+			break
+		}
+		a.notice(damageLine(d))
+	}
+	if c := r.Counts; c.CloudTrailEvents+c.KubernetesEvents == 0 {
+		a.notice("no CreateSession, no AssumeRole and no request to an API server found in these logs")
+	}
+}
+
+func damageLine(d audit.Damage) string {
+	switch {
+	case d.Line == 0:
+		return fmt.Sprintf("%s was not read to its end: %s", d.File, d.Why)
+	case d.Count == 1:
+		return fmt.Sprintf("%s, line %d was skipped: %s", d.File, d.Line, d.Why)
+	}
+	return fmt.Sprintf("%s: %d lines were skipped, the first is line %d: %s", d.File, d.Count, d.Line, d.Why)
+}
+
+func findingLine(f audit.Finding) string {
+	var about []string
+	for _, word := range []string{f.Subject, f.Serial, strings.Join(f.AccessKeyIDs, " "), utc(f.Time)} {
+		if word != "" {
+			about = append(about, word)
+		}
+	}
+	line := f.Kind + ": " + f.Detail
+	if len(about) > 0 {
+		line += " (" + strings.Join(about, ", ") + ")"
+	}
+	return line
+}
+
+// utc is a time for a person and for --since.
+func utc(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}

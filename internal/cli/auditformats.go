@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/eks-x509/eks-x509/internal/audit"
+)
+
+// joinedAction is an action with what its session tells, side by side.
+type joinedAction struct {
+	*audit.Action
+	Certificate   audit.Certificate `json:"certificate,omitzero"`
+	RoleARN       string            `json:"roleArn,omitempty"`
+	SessionFrom   time.Time         `json:"sessionFrom,omitzero"`
+	SessionTo     time.Time         `json:"sessionTo,omitzero"`
+	SessionSource string            `json:"sessionSourceIp,omitempty"`
+}
+
+func (r auditRecord) joined() joinedAction {
+	j := joinedAction{Action: r.action}
+	if s := r.session; s != nil {
+		j.Certificate, j.RoleARN, j.SessionFrom, j.SessionTo, j.SessionSource = s.Certificate, s.RoleARN, s.From, s.To, s.SourceIP
+	}
+	return j
+}
+
+// value is the record as it stands in JSON.
+func (r auditRecord) value() (kind string, value any) {
+	switch {
+	case r.subject != nil:
+		return "certificate", r.subject
+	case r.action != nil:
+		return "action", r.joined()
+	}
+	return "session", r.session
+}
+
+// writeAuditJSON writes one object, a line for each thing in it.
+func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *audit.Result) error {
+	list := map[string]string{answerTimeline: "sessions", answerSessions: "sessions", answerWho: "actions", answerSummary: "certificates"}[answer]
+	fmt.Fprintf(w, "{\n\"schemaVersion\": %d,\n\"answer\": %q,\n%q: [", audit.SchemaVersion, answer, list)
+	var err error
+	if answer == answerTimeline {
+		err = writeTimelineJSON(w, r)
+	} else {
+		between := "\n"
+		err = records(func(rec auditRecord) error {
+			_, value := rec.value()
+			err := writeJSONItem(w, between, value)
+			between = ",\n"
+			return err
+		})
+	}
+	if err != nil {
+		return err
+	}
+	rest := struct {
+		Findings []audit.Finding `json:"findings"`
+		Damage   []audit.Damage  `json:"damage"`
+		Counts   audit.Counts    `json:"counts"`
+	}{append([]audit.Finding{}, r.Findings...), append([]audit.Damage{}, r.Damage...), r.Counts}
+	data, err := json.MarshalIndent(rest, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\n],%s\n", noControl(data[1:])) // without its {
+	return err
+}
+
+func writeTimelineJSON(w *bufio.Writer, r *audit.Result) error {
+	between := "\n"
+	return r.Timeline(func(s *audit.Session, actions iter.Seq2[audit.Action, error]) error {
+		if err := writeJSONItem(w, between+`{"session": `, s); err != nil {
+			return err
+		}
+		before := `, "actions": [` + "\n"
+		for action, err := range actions {
+			if err != nil {
+				return err
+			}
+			if err := writeJSONItem(w, before, action); err != nil {
+				return err
+			}
+			before = ",\n"
+		}
+		if before != ",\n" {
+			_, _ = w.WriteString(before)
+		}
+		between = ",\n"
+		_, err := w.WriteString("]}")
+		return err
+	})
+}
+
+// writeJSONItem writes a value after what stands before it.
+func writeJSONItem(w *bufio.Writer, before string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%s", before, noControl(data))
+	return err
+}
+
+// noControl escapes what JSON lets stand and a terminal may obey: DEL and C1.
+func noControl(data []byte) []byte {
+	if !bytes.ContainsFunc(data, unicode.IsControl) {
+		return data
+	}
+	var b bytes.Buffer
+	for _, r := range string(data) {
+		if r >= 0x7f && r <= 0x9f {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
+}
+
+// writeAuditLines writes an object a line; each says its type.
+func writeAuditLines(w *bufio.Writer, answer string, records auditRecords, r *audit.Result) error {
+	line := func(kind string, value any) error {
+		data, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "{\"type\":%q,%s\n", kind, noControl(data[1:]))
+		return err
+	}
+	if err := line("answer", map[string]any{"schemaVersion": audit.SchemaVersion, "answer": answer}); err != nil {
+		return err
+	}
+	if err := records(func(rec auditRecord) error { return line(rec.value()) }); err != nil {
+		return err
+	}
+	for _, f := range r.Findings {
+		if err := line("finding", f); err != nil {
+			return err
+		}
+	}
+	for _, d := range r.Damage {
+		if err := line("damage", d); err != nil {
+			return err
+		}
+	}
+	return line("counts", r.Counts)
+}
+
+// writeAuditCSV writes RFC 4180, with a header; findings are not of that form.
+func writeAuditCSV(out *bufio.Writer, answer string, records auditRecords) error {
+	w := csv.NewWriter(out)
+	w.UseCRLF = true
+	if err := w.Write(csvHeader(answer)); err != nil {
+		return err
+	}
+	err := records(func(rec auditRecord) error {
+		if answer == answerTimeline && rec.action == nil && rec.session.Actions > 0 {
+			return nil // its actions tell it
+		}
+		row := csvRow(answer, rec)
+		for i, cell := range row {
+			row[i] = notFormula(oneLine(cell))
+		}
+		return w.Write(row)
+	})
+	w.Flush()
+	if err != nil {
+		return err
+	}
+	return w.Error()
+}
+
+func csvHeader(answer string) []string {
+	session := []string{"subject", "serial", "issuer", "roleArn", "sessionFrom", "sessionTo", "sessionSourceIp", "accessKeyId", "sessionName"}
+	switch answer {
+	case answerSummary:
+		return []string{"subject", "serial", "issuer", "notBefore", "notAfter", "roles", "sessions", "refused", "actions", "denied", "firstSeen", "lastSeen"}
+	case answerSessions:
+		return append(session, "assumedRoleArn", "sourceIdentity", "parentAccessKeyId", "trustAnchorArn", "profileArn", "userAgent", "region", "eventId", "unknown",
+			"actions", "denied", "firstAction", "lastAction", "kubernetesUsers", "addresses")
+	}
+	return append([]string{"time", "verb", "apiGroup", "resource", "namespace", "name", "requestUri", "code", "decision", "reason", "user", "impersonatedUser",
+		"sourceIp", "userAgent", "cluster", "auditId", "joinedBy"}, session...)
+}
+
+func csvRow(answer string, rec auditRecord) []string {
+	if c := rec.subject; answer == answerSummary {
+		return []string{c.Certificate.Subject, c.Certificate.Serial, c.Certificate.Issuer, utc(c.Certificate.NotBefore), utc(c.Certificate.NotAfter), strings.Join(c.Roles, " "),
+			count(c.Sessions), count(c.Refused), count(c.Actions), count(c.Denied), utc(c.First), utc(c.Last)}
+	}
+	s, act := rec.session, rec.action
+	if s == nil {
+		s = &audit.Session{AccessKeyID: act.AccessKeyID, Name: act.SessionName}
+	}
+	session := []string{s.Certificate.Subject, s.Certificate.Serial, s.Certificate.Issuer, s.RoleARN, utc(s.From), utc(s.To), s.SourceIP, s.AccessKeyID, s.Name}
+	if answer == answerSessions {
+		return append(session, s.AssumedRoleARN, s.SourceIdentity, s.Parent, s.TrustAnchorARN, s.ProfileARN, s.UserAgent, s.Region, s.EventID, strconv.FormatBool(s.Unknown),
+			count(s.Actions), count(s.Denied), utc(s.First), utc(s.Last), strings.Join(s.Users, " "), strings.Join(s.Addresses, " "))
+	}
+	if act == nil {
+		return append(make([]string, 17), session...)
+	}
+	return append([]string{act.Time.UTC().Format(time.RFC3339Nano), act.Verb, act.Group, act.Resource, act.Namespace, act.Name, act.URI, strconv.Itoa(act.Code), act.Decision, act.Reason, act.User,
+		act.Impersonated, act.SourceIP, act.UserAgent, act.Cluster, act.ID, string(act.JoinedBy)}, session...)
+}
+
+// oneLine takes out what a terminal may obey.
+func oneLine(cell string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, cell)
+}
+
+func count(n int64) string { return strconv.FormatInt(n, 10) }
+
+// notFormula keeps a spreadsheet from calculating what a log says:
+// https://owasp.org/www-community/attacks/CSV_Injection
+func notFormula(cell string) string {
+	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
+		return "'" + cell
+	}
+	return cell
+}
