@@ -2,11 +2,16 @@ package certs
 
 import (
 	"bytes"
+	"context"
+	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -17,7 +22,21 @@ import (
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/sandbox"
+	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
+
+// opensslIP: eight groups of hex digits for IPv6, none left out.
+func opensslIP(ip net.IP) string {
+	if ip.To4() != nil {
+		return ip.String()
+	}
+	var groups []string
+	for pair := range slices.Chunk([]byte(ip), 2) {
+		groups = append(groups, fmt.Sprintf("%X", int(pair[0])<<8|int(pair[1])))
+	}
+	return strings.Join(groups, ":")
+}
 
 // randomRequest has names of all kinds, in the letters that certificates see.
 func randomRequest(r *rand.Rand) Request {
@@ -47,6 +66,61 @@ func randomRequest(r *rand.Rand) Request {
 		q.IPAddresses = append(q.IPAddresses, net.IPv4(10, 0, byte(r.IntN(256)), byte(i)).To4(), net.ParseIP("2001:db8::1"))
 	}
 	return q
+}
+
+// rolesAnywhere is a sandbox, which has the rules in code of its own, with an
+// anchor for a CA.
+type rolesAnywhere struct {
+	s                     *sandbox.Sandbox
+	client                *http.Client
+	anchor, profile, role string
+}
+
+func newRolesAnywhere(t *testing.T, root *x509.Certificate) rolesAnywhere {
+	t.Helper()
+	world := sandbox.DefaultWorld()
+	world.TrustAnchors[0].Certificates = []string{string(PEM([]*x509.Certificate{root}))}
+	s, err := sandbox.New(sandbox.Options{Dir: t.TempDir(), World: world})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, ln) }()
+	t.Cleanup(func() { stop(); <-served })
+	<-s.Ready()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Authority().TLS.Certificate)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	return rolesAnywhere{s, client, world.TrustAnchors[0].ARN, world.Profiles[0].ARN, world.Roles[0].ARN}
+}
+
+// accepts says why a session of the certificate is refused by a role that has the
+// condition which cert show gives, and no other.
+func (r rolesAnywhere) accepts(t *testing.T, leaf *x509.Certificate, key crypto.Signer) error {
+	t.Helper()
+	policy, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
+		"Effect": "Allow", "Principal": map[string]string{"Service": "rolesanywhere.amazonaws.com"},
+		"Action":    []string{"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"},
+		"Condition": TrustCondition(leaf, r.anchor),
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := r.s.World()
+	w.Roles[0].TrustPolicy = policy
+	if err := r.s.SetWorld(w); err != nil {
+		t.Fatal(err)
+	}
+	_, err = x509creds.New(key, []*x509.Certificate{leaf}, func(o *x509creds.Options) {
+		o.TrustAnchorARN, o.ProfileARN, o.RoleARN, o.Region = r.anchor, r.profile, r.role, w.Region
+		o.Endpoint, o.HTTPClient = r.s.URL(), r.client
+	}).Retrieve(t.Context())
+	return err
 }
 
 // What we make is what OpenSSL reads, and what Roles Anywhere's rules accept.
@@ -83,11 +157,12 @@ func TestOpenSSLAgrees(t *testing.T) {
 		}
 	}
 	write("root.pem", PEM([]*x509.Certificate{root}))
-	r := rand.New(rand.NewPCG(6, 7))
+	aws := newRolesAnywhere(t, root)
+	r := rand.New(rand.NewPCG(6, 7)) // the same each time; any other should do
 	for i := range 200 {
 		kind := []string{"p256", "p384"}[i%2]
-		if i%20 == 0 {
-			kind = "rsa2048" // slow to make
+		if i%40 == 0 { // slow to make
+			kind = []string{"rsa2048", "rsa3072", "rsa2048", "rsa4096", "rsa2048"}[i/40]
 		}
 		key, err := NewKey(kind)
 		if err != nil {
@@ -126,7 +201,20 @@ func TestOpenSSLAgrees(t *testing.T) {
 				t.Fatalf("alternative name %q is not in:\n%s", name, text)
 			}
 		}
+		for _, u := range q.URIs {
+			if !strings.Contains(text, "URI:"+u.String()) {
+				t.Fatalf("URI %q is not in:\n%s", u, text)
+			}
+		}
+		for _, ip := range q.IPAddresses {
+			if !strings.Contains(text, "IP Address:"+opensslIP(ip)) {
+				t.Fatalf("IP address %s is not in:\n%s", ip, text)
+			}
+		}
 		leaf := chain[0]
+		if err := aws.accepts(t, leaf, key); err != nil {
+			t.Fatalf("%+v: %v (%s)", q, err, aws.s.Requests()[len(aws.s.Requests())-1])
+		}
 		if got, want := leaf.Subject, q.Subject; got.CommonName != want.CommonName || !slices.Equal(got.OrganizationalUnit, want.OrganizationalUnit) ||
 			!slices.Equal(got.Organization, want.Organization) || !slices.Equal(got.Locality, want.Locality) {
 			t.Fatalf("subject %q, want %q", got, want)

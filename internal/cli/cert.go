@@ -362,6 +362,14 @@ func (a *app) certCA(cmd *cobra.Command, request certs.Request, kind, keyFile, c
 	return nil
 }
 
+// oneFile takes a file at most, as an argument.
+func oneFile(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return misuse("too many arguments: one file is taken")
+	}
+	return nil
+}
+
 // configured is the certificate that the command is for: an argument, or that of
 // the configuration.
 func (a *app) configured(cmd *cobra.Command, args []string) (config.Config, error) {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -39,7 +40,7 @@ func newCertNeedsRenewalCmd(a *app) *cobra.Command {
 		Long: `Say whether a certificate, that of the configuration or of FILE, is due for
 renewal. For timers, by the exit code: 0 it is, 1 it is not, 2 nobody can say.`,
 		Example: "  eks-x509 cert needs-renewal --before 30d || test $? -eq 1",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			due, err := a.needsRenewal(cmd, args, time.Duration(before))
 			if err != nil {
@@ -142,9 +143,15 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 		return nil
 	}
 	key, keyPEM := old.Signer, []byte(nil)
-	if flags.newKey {
-		if key, keyPEM, err = a.renewKey(ctx, c, source, flags.keyType); err != nil {
+	if flags.newKey || c.PrivateKey == "" {
+		data, err := keyData(keyFile(c)) // before the CA is asked, which may cost
+		if err != nil {
 			return err
+		}
+		if flags.newKey {
+			if key, keyPEM, err = renewKey(ctx, keyFile(c), data, source, flags.keyType); err != nil {
+				return err
+			}
 		}
 	}
 	csr, err := certs.OfCertificate(leaf).CSR(key)
@@ -166,19 +173,24 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 	return nil
 }
 
-// renewKey makes a key as well protected as the old one was.
-func (a *app) renewKey(ctx context.Context, c config.Config, source keys.Source, kind string) (crypto.Signer, []byte, error) {
-	file := c.PrivateKey
-	if file == "" {
-		file = c.Certificate
+func keyFile(c config.Config) string {
+	if c.PrivateKey != "" {
+		return c.PrivateKey
 	}
+	return c.Certificate
+}
+
+// keyData reads a file with a private key, in a form that we write: PEM.
+func keyData(file string) ([]byte, error) {
 	data, err := safefile.ReadExisting(file, certs.MaxFileSize)
-	if err != nil {
-		return nil, nil, err
+	if err == nil && !certs.HasPrivateKey(data) {
+		err = fmt.Errorf("replacing %q: unsupported form of private key (supported: PEM)", file)
 	}
-	if !certs.HasPrivateKey(data) {
-		return nil, nil, fmt.Errorf("replacing %q: unsupported form of private key (supported: PEM)", file)
-	}
+	return data, err
+}
+
+// renewKey makes a key as well protected as the old one, in that file, was.
+func renewKey(ctx context.Context, file string, data []byte, source keys.Source, kind string) (crypto.Signer, []byte, error) {
 	key, err := certs.NewKey(kind)
 	if err != nil {
 		return nil, nil, &usageError{err}
@@ -198,6 +210,9 @@ func (a *app) renewKey(ctx context.Context, c config.Config, source keys.Source,
 
 // lockPair keeps two renewals of one certificate apart.
 func (a *app) lockPair(ctx context.Context, certificate string) (unlock func(), err error) {
+	if _, err := os.Stat(certificate); errors.Is(err, fs.ErrNotExist) { // Target would make its folder
+		return nil, &keys.Error{Reason: keys.NotFound, Doing: "opening certificate", File: certificate, Err: fs.ErrNotExist}
+	}
 	target, err := safefile.Target(certificate)
 	if err != nil {
 		return nil, err
@@ -207,9 +222,6 @@ func (a *app) lockPair(ctx context.Context, certificate string) (unlock func(), 
 		return nil, err
 	}
 	if err := safefile.MkdirPrivate(dir); err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(target); err != nil {
 		return nil, err
 	}
 	lock, err := safefile.WaitLock(ctx, filepath.Join(dir, fmt.Sprintf("%x.renew.lock", sha256.Sum256([]byte(target)))))

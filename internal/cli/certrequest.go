@@ -87,6 +87,7 @@ func (a *app) issuePrivately(ctx context.Context, f caFlags, csr *x509.Certifica
 	if err != nil {
 		return nil, err
 	}
+	a.notice("AWS charges for each certificate that a private CA issues (https://aws.amazon.com/private-ca/pricing/)")
 	ca := provision.PrivateCA{Client: client, ARN: f.arn, Wait: wait}
 	in := provision.Issuance{CSR: certs.CSRPEM(csr), Validity: time.Duration(f.validity), TemplateARN: f.template}
 	leaf, above, err := ca.Issue(ctx, in, func(d time.Duration) {

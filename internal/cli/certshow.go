@@ -56,7 +56,7 @@ its chain, the session tags that Roles Anywhere sets from it (by the attribute
 mappings of a new profile), and the condition for a role's trust policy that lets
 it in. No private key is needed.`,
 		Example: "  eks-x509 cert show\n  eks-x509 cert show --output json | grep -F sessionTags",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err

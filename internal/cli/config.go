@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -63,7 +64,11 @@ func (a *app) writeTable(rows [][]string) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := a.Stdout.Write(b.Bytes())
+	var out strings.Builder
+	for line := range strings.Lines(b.String()) {
+		out.WriteString(strings.TrimRight(line, " \n") + "\n") // a last cell that is empty is padded
+	}
+	_, err := io.WriteString(a.Stdout, out.String())
 	return err
 }
 

@@ -55,8 +55,14 @@ func hints(err error, command string) []string {
 		}
 		return unreachableHints(e)
 	}
-	if is[*provision.Failed](err) {
-		return []string{"what had been made was rolled back; mend the cause and run it again"}
+	if e, ok := errors.AsType[*provision.Unattended](err); ok {
+		return []string{fmt.Sprintf("CloudFormation goes on with the stack; the same command goes on where it is then, and eks-x509 setup status --stack %s shows how far it got", e.Stack)}
+	}
+	if e, ok := errors.AsType[*provision.Failed](err); ok {
+		return failedHints(e)
+	}
+	if is[*provision.Foreign](err) {
+		return []string{"--stack, or stack in access.yaml, names another; only stacks of eks-x509 setup are changed or removed here"}
 	}
 	if is[*query.Failed](err) {
 		return []string{"a shorter --since or more filters make it smaller; eks-x509 audit schema defines the tables that Athena needs"}
@@ -83,6 +89,21 @@ func hints(err error, command string) []string {
 		return serviceHints(e, command)
 	}
 	return nil
+}
+
+// failedHints are for what CloudFormation could not do.
+func failedHints(e *provision.Failed) []string {
+	var found []string
+	if e.Cause != nil && strings.Contains(e.Cause.Reason, "authentication mode") { // EKS, CreateAccessEntry
+		found = append(found, "that cluster has the ConfigMap aws-auth and no access entries: awsAuth: true in access.yaml, then setup map-role")
+	}
+	switch e.Status {
+	case "DELETE_FAILED":
+		return append(found, "the rest was removed; mend the cause and run it again")
+	case "ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_COMPLETE":
+		return append(found, "what had been made was rolled back; mend the cause and run it again")
+	}
+	return append(found, "mend the cause and run setup apply again: it goes on with the rollback first")
 }
 
 // serviceHints are for what EKS, STS and a cluster's API server say.

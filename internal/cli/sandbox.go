@@ -53,7 +53,7 @@ docs/sandbox.md tells the files, the control routes and the faults.`,
 	}
 	cmd.Flags().StringVar(&flags.dir, "dir", "", "`DIR` to write to, and to go on from; default: a temporary one")
 	cmd.Flags().StringVar(&flags.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS`; port 0 is any free one")
-	cmd.Flags().StringArrayVar(&flags.faults, "fault", nil, "misbehave as `OPERATION:KIND[=VALUE][*COUNT]` says; may be repeated")
+	cmd.Flags().StringArrayVar(&flags.faults, "fault", nil, "misbehave as `OPERATION:KIND[=VALUE][*COUNT][@AFTER]` says; may be repeated")
 	cmd.Flags().BoolVar(&flags.runFor, "for", false, "run the command that follows, and end with it")
 	cmd.Flags().SetInterspersed(false) // the command's flags are its own
 	return cmd

@@ -53,6 +53,8 @@ func TestScripts(t *testing.T) {
 			"requests": cmdRequests,
 			"revoke":   cmdRevoke,
 			"review":   cmdReview,
+			"awaits":   cmdAwaits,
+			"world":    cmdWorld,
 			"unsetenv": cmdUnsetenv,
 			"lines":    cmdLines,
 			"capture":  cmdCapture,
@@ -198,11 +200,43 @@ func cmdRequests(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// awaits OPERATION N: until so many such requests were hit by faults, as one that
+// hangs is.
+func cmdAwaits(ts *testscript.TestScript, _ bool, args []string) {
+	began := time.Now()
+	for hit := 0; strconv.Itoa(hit) != args[1]; time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			ts.Fatalf("%d requests of %s were hit, want %s", hit, args[0], args[1])
+		}
+		hit = 0
+		for _, r := range sandboxOf(ts).Requests() {
+			if r.Operation == args[0] && len(r.Faults) > 0 {
+				hit++
+			}
+		}
+	}
+}
+
 // revoke FILE puts the first certificate of FILE on the CRL.
 func cmdRevoke(ts *testscript.TestScript, _ bool, args []string) {
 	pair, err := minica.Parse([]byte(ts.ReadFile(args[0]+".pem")), []byte(ts.ReadFile(args[0]+".key")))
 	ts.Check(err)
 	ts.Check(sandboxOf(ts).Revoke(pair.Certificate.SerialNumber))
+}
+
+// world PATTERN REPLACEMENT edits world.json, in one place, as somebody in the
+// account would.
+func cmdWorld(ts *testscript.TestScript, _ bool, args []string) {
+	s := sandboxOf(ts)
+	text, err := json.MarshalIndent(s.World(), "", " ")
+	ts.Check(err)
+	pattern := regexp.MustCompile("(?s)" + args[0])
+	if n := len(pattern.FindAll(text, -1)); n != 1 {
+		ts.Fatalf("%d places with %q in:\n%s", n, args[0], text)
+	}
+	w, err := sandbox.ParseWorld(pattern.ReplaceAll(text, []byte(args[1])))
+	ts.Check(err)
+	ts.Check(s.SetWorld(w))
 }
 
 // review FILE [CLUSTER] asks the cluster's webhook about the token, or the

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -10,7 +9,6 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/provision"
-	"github.com/eks-x509/eks-x509/internal/term"
 )
 
 // noStackError: there is none of that name.
@@ -67,12 +65,9 @@ func (a *app) existing(ctx context.Context, flags specFlags, admin adminFlags) (
 }
 
 func (a *app) setupStatus(ctx context.Context, stack provision.Stack, state provision.State, output string) error {
-	var drifts []provision.Drift
-	var err error
-	if !strings.HasSuffix(state.Status, "_IN_PROGRESS") { // CloudFormation does not look meanwhile
-		if drifts, err = stack.Drifts(ctx); err != nil {
-			return err
-		}
+	drifts, err := stack.Drifts(ctx, state)
+	if err != nil {
+		return err
 	}
 	if output == "json" {
 		return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "stack": stack.Name, "region": stack.Client.Region, "status": state.Status,
@@ -106,7 +101,8 @@ func newSetupProfileCmd(a *app) *cobra.Command {
 		Short: "Write the stack's outputs into the configuration, as a profile",
 		Long: `Write the stack's outputs into the configuration file, as a profile: trust anchor,
 Roles Anywhere profile, role, region, and the cluster if there is one. With
---certificate and --private-key the profile is complete.`,
+--certificate and --private-key the profile is complete; of a set-up with
+sessionNameFromCN, --role-session-name is the certificate's common name.`,
 		Example: "  eks-x509 setup profile --aws-profile administrator --stack team-access --profile team",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -119,7 +115,7 @@ Roles Anywhere profile, role, region, and the cluster if there is one. With
 	}
 	addStack(cmd, &flags)
 	addAdmin(cmd, &admin)
-	for _, name := range []string{"profile", "config", "certificate", "private-key"} {
+	for _, name := range []string{"profile", "config", "certificate", "private-key", "role-session-name"} {
 		addSetting(cmd, name)
 	}
 	cmd.Flags().SortFlags = false
@@ -142,7 +138,7 @@ func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state prov
 	if len(clusters) == 1 {
 		values["cluster-name"] = clusters[0]
 	}
-	for _, name := range []string{"certificate", "private-key"} {
+	for _, name := range []string{"certificate", "private-key", "role-session-name"} {
 		if value, ok := given(cmd)[name]; ok {
 			values[name] = absolute(name, value)
 		}
@@ -168,118 +164,4 @@ func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state prov
 		}
 		return data, nil
 	})
-}
-
-func newSetupRemoveCmd(a *app) *cobra.Command {
-	var flags specFlags
-	var admin adminFlags
-	var yes, keepCA bool
-	var days int
-	cmd := &cobra.Command{
-		Use:   "remove",
-		Short: "Take the set-up down again",
-		Long: `Show what goes, ask for the stack's name, and delete the stack. Its private CA is
-disabled and deleted by AWS after some days, in which it can still be restored; a
-CA that another trust anchor uses is kept. What the stack did not make is never
-touched.`,
-		Example: "  eks-x509 setup remove --aws-profile administrator --stack team-access --yes",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if days < 7 || days > 30 {
-				return misuse("invalid --ca-deletion-days %d: 7 to 30 are taken", days)
-			}
-			name, err := flags.stackName()
-			if err != nil {
-				return err
-			}
-			stack, err := a.stack(cmd.Context(), admin, name)
-			if err != nil {
-				return err
-			}
-			return a.setupRemove(cmd.Context(), stack, yes, keepCA, days)
-		},
-	}
-	addStack(cmd, &flags)
-	addAdmin(cmd, &admin)
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask for the stack's name")
-	cmd.Flags().BoolVar(&keepCA, "keep-ca", false, "keep the stack's private CA, which goes on to cost")
-	cmd.Flags().IntVar(&days, "ca-deletion-days", 7, "`DAYS` in which the private CA can be restored, 7 to 30")
-	cmd.Flags().SortFlags = false
-	return cmd
-}
-
-func (a *app) setupRemove(ctx context.Context, stack provision.Stack, yes, keepCA bool, days int) error {
-	state, err := stack.Describe(ctx, stack.Name)
-	if err != nil {
-		return err
-	}
-	if state.ID == "" {
-		a.notice(fmt.Sprintf("no stack %s in %s: there is nothing to remove", stack.Name, stack.Client.Region))
-		return nil
-	}
-	resources, err := stack.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	ca, fate, err := a.fateOfCA(ctx, stack, state, resources, keepCA, days)
-	if err != nil {
-		return err
-	}
-	a.progress("stack %s in %s will be deleted, with:", stack.Name, stack.Client.Region)
-	for _, r := range resources {
-		what := "deleted"
-		if strings.HasPrefix(r.Type, "AWS::ACMPCA::") {
-			what = fate
-		}
-		a.progress("  %s (%s) %s: %s", r.LogicalID, r.Type, r.PhysicalID, what)
-	}
-	if !yes {
-		if err := a.confirmName(ctx, stack.Name); err != nil {
-			return err
-		}
-	}
-	// The CA first: once the stack is gone, nothing here would find it again.
-	if ca != nil {
-		if err := ca.Retire(ctx, days); err != nil {
-			return err
-		}
-	}
-	if err := stack.Delete(ctx, a.tellEvent); err != nil {
-		return err
-	}
-	a.notice(fmt.Sprintf("removed stack %s; sessions that were given out last until they end", stack.Name))
-	return nil
-}
-
-// confirmName asks for the stack's name, which nobody types by accident.
-func (a *app) confirmName(ctx context.Context, name string) error {
-	got, err := term.ReadLine(ctx, fmt.Sprintf("To go on, type the stack's name (%s): ", name))
-	if errors.Is(err, term.ErrNoTerminal) {
-		return misuse("no terminal to ask at: --yes goes on without asking")
-	}
-	if err == nil && strings.TrimSpace(got) != name {
-		err = errors.New("nothing was changed")
-	}
-	return err
-}
-
-// fateOfCA is the stack's own private CA, nil if it is to be kept or there is
-// none, and what becomes of it.
-func (a *app) fateOfCA(ctx context.Context, stack provision.Stack, state provision.State, resources []provision.Resource, keep bool, days int) (*provision.PrivateCA, string, error) {
-	arn := provision.CAOf(resources)
-	if arn == "" {
-		return nil, "", nil
-	}
-	if keep {
-		return nil, "kept, and AWS goes on to charge for it", nil
-	}
-	ca := &provision.PrivateCA{Client: stack.Client, ARN: arn, Wait: wait}
-	users, err := ca.Users(ctx, state.Outputs[provision.OutputTrustAnchor])
-	if err != nil {
-		return nil, "", err
-	}
-	if len(users) > 0 {
-		return nil, "kept: " + strings.Join(users, " and ") + " uses it", nil
-	}
-	return ca, fmt.Sprintf("disabled now, and deleted for good in %d days", days), nil
 }

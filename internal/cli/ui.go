@@ -133,6 +133,15 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
+// interrupted keeps what a person has to know of what goes on without us.
+func interrupted(err error) error {
+	cause := errors.New("interrupted")
+	if e, ok := errors.AsType[*provision.Unattended](err); ok {
+		return &provision.Unattended{Stack: e.Stack, Err: cause}
+	}
+	return cause
+}
+
 func (a *app) underKubectl() bool { return a.Getenv(config.ExecInfoVariable) != "" }
 
 // warn keeps a line until the command is done; notice says one at once.
@@ -145,7 +154,7 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 		err = fmt.Errorf("writing output: %w", a.stdout.err)
 	}
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
+		err = interrupted(err)
 	}
 	if err == nil || !a.underKubectl() {
 		for _, w := range a.warnings {

@@ -32,7 +32,7 @@ role:                      # what a certificate becomes
 
 profile:
   durationSeconds: 3600
-  # sessionNameFromCN: true          # let sessions be named after the certificate's CN, and after nothing else
+  # sessionNameFromCN: true          # sessions are named after the certificate's CN, by --role-session-name, and after nothing else
   # sessionPolicy: policy.json       # what every session is limited to
   # attributeMappings:               # fewer session tags, for shorter tokens
   #   subject: [CN]

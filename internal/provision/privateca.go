@@ -59,12 +59,13 @@ func (p PrivateCA) Retire(ctx context.Context, days int) error {
 	return p.Client.PrivateCA(ctx, "DeleteCertificateAuthority", in, nil)
 }
 
-// Users are the trust anchors of the CA, but for one.
+// Users are the trust anchors of the CA in this account and region, but for the
+// one with that id.
 func (p PrivateCA) Users(ctx context.Context, but string) ([]string, error) {
 	all, err := p.Client.TrustAnchors(ctx)
 	var found []string
 	for _, a := range all {
-		if a.Source.Data.AcmPcaARN == p.ARN && a.ARN != but {
+		if a.Source.Data.AcmPcaARN == p.ARN && (but == "" || !strings.HasSuffix(a.ARN, ":trust-anchor/"+but)) {
 			found = append(found, a.ARN)
 		}
 	}
@@ -96,6 +97,9 @@ func (p PrivateCA) Issue(ctx context.Context, i Issuance, told func(time.Duratio
 	in := p.arn()
 	in["Csr"], in["SigningAlgorithm"], in["TemplateArn"] = i.CSR, algorithm, i.TemplateARN
 	in["Validity"] = map[string]any{"Type": "ABSOLUTE", "Value": now.Add(i.Validity).Unix()}
+	if day := 24 * time.Hour; i.Validity%day == 0 { // by AWS's clock: 7 days are the most that some CAs give
+		in["Validity"] = map[string]any{"Type": "DAYS", "Value": int64(i.Validity / day)}
+	}
 	// The same request within minutes is the same certificate, also when an answer was lost.
 	in["IdempotencyToken"] = fmt.Sprintf("%x", sha256.Sum256(append(fmt.Appendf(nil, "%d|", now.Unix()/300), i.CSR...)))[:36]
 	var issued struct {

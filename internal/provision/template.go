@@ -21,6 +21,9 @@ const (
 	OutputCA          = "CertificateAuthorityArn"
 )
 
+// mark ends the description of our templates. By it we know our stacks again.
+const mark = "(eks-x509 setup)"
+
 // The logical ids.
 const (
 	idCA         = "CertificateAuthority"
@@ -63,7 +66,7 @@ func (s *Spec) Template() ([]byte, error) {
 	}
 	root := object(
 		"AWSTemplateFormatVersion", "2010-09-09",
-		"Description", "X.509 certificates reach Amazon EKS by IAM Roles Anywhere (eks-x509 setup)",
+		"Description", "X.509 certificates reach Amazon EKS by IAM Roles Anywhere "+mark,
 		"Resources", resources,
 		"Outputs", outputs,
 	)

@@ -333,6 +333,8 @@ func TestSpecRefused(t *testing.T) {
 		{"profile: {}", "profile: {attributeMappings: {subject: [CN]}}"}:                         "x509Issuer/CN",
 		{"profile: {}", "profile: {sessionNameFromCN: true, attributeMappings: {issuer: [CN]}}"}: "x509Subject/CN",
 		{"role: {issuerCN: [Lab CA]}", "role: {maxSessionSeconds: 60}"}:                          "3600 to 43200",
+		{"role: {issuerCN: [Lab CA]}", "role: {subject: {CN: ['${aws:username}']}}"}:             "take it for a variable",
+		{"role: {issuerCN: [Lab CA]}", "role: {issuerCN: ['']}"}:                                 "take it for a variable",
 		{"role: {issuerCN: [Lab CA]}", "role: {subject: {Email: [a]}}"}:                          "supported: CN",
 	} {
 		text := strings.Replace(base, edit[0], edit[1], 1)

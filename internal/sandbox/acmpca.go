@@ -20,6 +20,7 @@ import (
 type CertificateAuthority struct {
 	ARN         string      `json:"arn"`
 	Status      string      `json:"status"` // PENDING_CERTIFICATE, ACTIVE, DISABLED, DELETED
+	UsageMode   string      `json:"usageMode,omitempty"`
 	Subject     caSubject   `json:"subject"`
 	Key         string      `json:"key"`                   // PEM
 	Certificate string      `json:"certificate,omitempty"` // PEM
@@ -32,6 +33,8 @@ type IssuedOne struct {
 	ARN         string `json:"arn"`
 	Certificate string `json:"certificate"`
 	Asked       bool   `json:"asked,omitempty"`
+	// Token is that of the request: another with the same gives no other certificate.
+	Token string `json:"token,omitempty"`
 }
 
 // caSubject is AWS's ASN1Subject, as far as it is used.
@@ -192,6 +195,9 @@ func (c *call) issueCertificate(w *World) (any, error) {
 	if ca.Status != "ACTIVE" {
 		return nil, invalidState("The certificate authority %s is not in the correct state to have a certificate issued: %s", ca.ARN, ca.Status)
 	}
+	if one := find(ca.Issued, func(i IssuedOne) bool { return i.Token != "" && i.Token == in.IdempotencyToken }); one != nil {
+		return map[string]string{"CertificateArn": one.ARN}, nil
+	}
 	block, _ := pem.Decode(in.CSR)
 	if block == nil {
 		return nil, refuse(http.StatusBadRequest, "MalformedCSRException", "The certificate signing request is invalid.", "not PEM")
@@ -214,6 +220,10 @@ func (c *call) issueCertificate(w *World) (any, error) {
 	if until.After(issuer.Certificate.NotAfter) {
 		return nil, refuse(http.StatusBadRequest, "ValidationException", "The certificate validity specified exceeds the certificate authority validity", "until %s", stamp(until))
 	}
+	// https://docs.aws.amazon.com/privateca/latest/userguide/short-lived-certificates.html
+	if ca.UsageMode == "SHORT_LIVED_CERTIFICATE" && until.After(c.now.AddDate(0, 0, 7)) {
+		return nil, refuse(http.StatusBadRequest, "ValidationException", "A certificate authority of usage mode SHORT_LIVED_CERTIFICATE issues certificates of at most 7 days", "until %s", stamp(until)) // [?] AWS's words
+	}
 	t, err := leafTemplate(in.TemplateARN)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "InvalidArgsException", err.Error(), "%v", err)
@@ -227,7 +237,7 @@ func (c *call) issueCertificate(w *World) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := IssuedOne{ARN: ca.ARN + "/certificate/" + fmt.Sprintf("%032x", new(big.Int).Rsh(leaf.SerialNumber, 32)), Certificate: string(minica.CertificatePEM(leaf))}
+	one := IssuedOne{ARN: ca.ARN + "/certificate/" + fmt.Sprintf("%032x", new(big.Int).Rsh(leaf.SerialNumber, 32)), Certificate: string(minica.CertificatePEM(leaf)), Token: in.IdempotencyToken}
 	ca.Issued = append(ca.Issued, one)
 	return map[string]string{"CertificateArn": one.ARN}, nil
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -106,25 +107,44 @@ func readSerial(body []byte) (*big.Int, error) {
 	return serial, nil
 }
 
-// Revoke puts a certificate that the sandbox's CA issued on its CRL, in every trust anchor that trusts the sandbox's root.
+// Revoke puts a certificate on the CRL of the CA that issued it, a private CA or else the sandbox's own, in every trust anchor of that CA.
 func (s *Sandbox) Revoke(serial *big.Int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.world.clone()
+	issuer, trusts, err := s.issuerOf(w, serial)
+	if err != nil {
+		return err
+	}
+	for i := range w.TrustAnchors {
+		if a := &w.TrustAnchors[i]; trusts(a) {
+			if err := a.revoke(issuer, serial, s.now()); err != nil {
+				return err
+			}
+		}
+	}
+	return s.setWorld(w)
+}
+
+// issuerOf finds a CA by what it issued, and says which anchors trust it.
+func (s *Sandbox) issuerOf(w *World, serial *big.Int) (*minica.Pair, func(*TrustAnchor) bool, error) {
+	for _, ca := range w.CertificateAuthorities {
+		for _, one := range ca.Issued {
+			issued, err := parsePEM([]string{one.Certificate}, "CERTIFICATE", x509.ParseCertificate)
+			if err != nil {
+				return nil, nil, err
+			}
+			if issued[0].SerialNumber.Cmp(serial) == 0 {
+				pair, err := ca.pair()
+				return pair, func(a *TrustAnchor) bool { return a.AcmPcaARN == ca.ARN }, err
+			}
+		}
+	}
 	issuer := s.ca.Intermediate
 	if serial.Cmp(issuer.Certificate.SerialNumber) == 0 {
 		issuer = s.ca.Root
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.world.clone()
-	for i := range w.TrustAnchors {
-		a := &w.TrustAnchors[i]
-		if !slices.Contains(a.Certificates, s.ca.rootPEM()) {
-			continue
-		}
-		if err := a.revoke(issuer, serial, s.now()); err != nil {
-			return err
-		}
-	}
-	return s.setWorld(w)
+	return issuer, func(a *TrustAnchor) bool { return slices.Contains(a.Certificates, s.ca.rootPEM()) }, nil
 }
 
 // revoke extends the issuer's CRL, or adds one.

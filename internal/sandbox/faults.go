@@ -13,14 +13,15 @@ import (
 // Fault makes the sandbox misbehave.
 type Fault struct {
 	Operation string // "*" is every one
-	// Kind is throttle, status, slow, hang, drop, malformed, html, empty, clock or, for CreateSession, ends.
+	// Kind is throttle, status, slow, hang, lose, drop, malformed, html, empty, clock or, for CreateSession, ends.
 	Kind  string
 	Value string // throttle: Retry-After in seconds, may be empty; status: 4xx or 5xx; slow, clock, ends: a duration
 	Count int    // how many requests are left to hit; 0 is all
+	After int    // how many requests are still to pass before
 }
 
 var (
-	faultPattern  = lazy(`^([A-Za-z]+|\*):([a-z]+)(?:=([^*]+))?(?:\*([1-9][0-9]{0,8}))?$`)
+	faultPattern  = lazy(`^([A-Za-z]+|\*):([a-z]+)(?:=([^*@]+))?(?:\*([1-9][0-9]{0,8}))?(?:@([1-9][0-9]{0,8}))?$`)
 	statusPattern = lazy(`^[45][0-9]{2}$`)
 )
 
@@ -28,22 +29,24 @@ var (
 func operations() []string {
 	return []string{
 		"CreateSession", "GetCallerIdentity", "DescribeCluster", "ListClusters", "TokenReview", "*",
-		"CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DescribeStacks", "DescribeStackEvents", "DeleteStack",
-		"IssueCertificate", "GetCertificate", "UpdateCertificateAuthority", "DeleteCertificateAuthority", "ListTrustAnchors",
+		"CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DeleteChangeSet", "ListChangeSets", "DescribeStacks", "DescribeStackEvents",
+		"DescribeStackResources", "DeleteStack", "ContinueUpdateRollback",
+		"IssueCertificate", "GetCertificate", "DescribeCertificateAuthority", "UpdateCertificateAuthority", "DeleteCertificateAuthority", "ListTrustAnchors",
 		"LookupEvents", "StartQuery", "GetQueryResults", "StopQuery", "StartQueryExecution", "GetQueryExecution", "StopQueryExecution",
 		"Version", "ListNamespaces", "SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview",
 		"GetConfigMap", "CreateConfigMap", "UpdateConfigMap", "PatchConfigMap", "KubernetesAPI",
 	}
 }
 
-// ParseFault reads OPERATION:KIND[=VALUE][*COUNT], as in CreateSession:status=503*2.
+// ParseFault reads OPERATION:KIND[=VALUE][*COUNT][@AFTER], as in CreateSession:status=503*2.
 func ParseFault(spec string) (Fault, error) {
 	m := faultPattern().FindStringSubmatch(spec)
 	if m == nil {
-		return Fault{}, fmt.Errorf("invalid fault %q (want OPERATION:KIND[=VALUE][*COUNT])", spec)
+		return Fault{}, fmt.Errorf("invalid fault %q (want OPERATION:KIND[=VALUE][*COUNT][@AFTER])", spec)
 	}
 	f := Fault{Operation: m[1], Kind: m[2], Value: m[3]}
 	f.Count, _ = strconv.Atoi(m[4])
+	f.After, _ = strconv.Atoi(m[5])
 	if all := operations(); !slices.Contains(all, f.Operation) {
 		return Fault{}, fmt.Errorf("invalid fault %q: unsupported operation %q (want one of %s)", spec, f.Operation, strings.Join(all, ", "))
 	}
@@ -59,7 +62,7 @@ func ParseFault(spec string) (Fault, error) {
 	case "ends":
 		d, err := time.ParseDuration(f.Value)
 		ok = err == nil && d > 0 && f.Operation == "CreateSession"
-	case "hang", "drop", "malformed", "html", "empty":
+	case "hang", "lose", "drop", "malformed", "html", "empty":
 		ok = f.Value == ""
 	default:
 		return Fault{}, fmt.Errorf("invalid fault %q: unsupported kind %q", spec, f.Kind)
@@ -93,6 +96,9 @@ func (f Fault) String() string {
 	if f.Count > 0 {
 		s += "*" + strconv.Itoa(f.Count)
 	}
+	if f.After > 0 {
+		s += "@" + strconv.Itoa(f.After)
+	}
 	return s
 }
 
@@ -108,8 +114,13 @@ func (s *Sandbox) takeFaults(operation string) []Fault {
 	var hit, left []Fault
 	answered := false
 	for _, f := range s.faults {
-		changes := f.Kind == "slow" || f.Kind == "clock" || f.Kind == "ends"
+		changes := slices.Contains([]string{"slow", "clock", "ends", "lose"}, f.Kind)
 		if f.Operation != "*" && f.Operation != operation || answered && !changes {
+			left = append(left, f)
+			continue
+		}
+		if f.After > 0 {
+			f.After--
 			left = append(left, f)
 			continue
 		}
@@ -138,6 +149,8 @@ func (c *call) misbehave(faults []Fault) *response {
 			c.ends = f.duration()
 		case "slow":
 			c.delay += f.duration()
+		case "lose":
+			c.lost = true
 		default:
 			out = c.fault(f)
 		}

@@ -14,6 +14,7 @@ func TestParseFault(t *testing.T) {
 	for _, spec := range []string{
 		"CreateSession:throttle", "CreateSession:throttle=3*2", "GetCallerIdentity:status=503", "*:slow=2s", "TokenReview:hang",
 		"DescribeCluster:drop*1", "ListClusters:malformed", "*:html", "CreateSession:empty", "SelfSubjectReview:drop", "*:clock=-10m", "CreateSession:ends=90s*2", "*:clock=+10m*7",
+		"DeleteStack:lose", "*:lose*1@12", "*:slow=1s@3",
 	} {
 		f, err := ParseFault(spec)
 		if err != nil || f.String() != spec {
@@ -21,8 +22,9 @@ func TestParseFault(t *testing.T) {
 		}
 	}
 	for spec, want := range map[string]string{
-		"":                            `invalid fault "" (want OPERATION:KIND[=VALUE][*COUNT])`,
+		"":                            `invalid fault "" (want OPERATION:KIND[=VALUE][*COUNT][@AFTER])`,
 		"CreateSession":               `invalid fault "CreateSession" (want`,
+		"CreateSession:drop@0":        `invalid fault "CreateSession:drop@0" (want`,
 		"CreateSession:drop*0":        `invalid fault "CreateSession:drop*0" (want`,
 		"AssumeRole:drop":             `invalid fault "AssumeRole:drop": unsupported operation "AssumeRole"`,
 		"CreateSession:explode":       `invalid fault "CreateSession:explode": unsupported kind "explode"`,
@@ -106,13 +108,13 @@ func TestFaultsInEachOperation(t *testing.T) {
 func TestFaultsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, Options{})
-	s.SetFaults(faults(t, "CreateSession:status=503*2\nCreateSession:throttle*1"))
-	for _, want := range []int{503, 503, 429, 201, 201} {
+	s.SetFaults(faults(t, "CreateSession:status=503*2\nCreateSession:throttle*1\nCreateSession:status=502*1@4\nListClusters:drop@1"))
+	for _, want := range []int{503, 503, 429, 201, 201, 201, 201, 502, 201} {
 		if got := do(s, createRequest(s, s.ca.Client, nil).sign(t)); got.Code != want {
 			t.Errorf("%d, want %d", got.Code, want)
 		}
 	}
-	if left := s.Faults(); len(left) != 0 {
+	if left := s.Faults(); len(left) != 1 || left[0].String() != "ListClusters:drop@1" {
 		t.Errorf("left: %v", left)
 	}
 }
@@ -129,12 +131,15 @@ func TestNoAnswer(t *testing.T) {
 	if _, err := client.Do(r); !errors.Is(err, io.EOF) {
 		t.Errorf("drop: %v", err)
 	}
-	for _, fault := range []string{"*:hang", "*:slow=1h"} {
+	for _, fault := range []string{"*:hang", "*:slow=1h", "*:lose"} {
 		s.SetFaults(faults(t, fault))
 		hasty := &http.Client{Transport: client.Transport, Timeout: 100 * time.Millisecond}
 		if _, err := hasty.Get(s.URL() + "/clusters"); err == nil || !strings.Contains(err.Error(), "Client.Timeout") {
 			t.Errorf("%s: %v", fault, err)
 		}
+	}
+	if all := s.Requests(); all[1].Status != 0 || all[3].Status == 0 || all[3].Faults[0] != "*:lose" { // that one was answered, to nobody
+		t.Errorf("%+v", all)
 	}
 	if e := s.Requests()[0]; e.Status != 0 || len(e.Faults) != 1 || e.Faults[0] != "*:drop" {
 		t.Errorf("%+v", e)

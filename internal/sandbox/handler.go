@@ -46,6 +46,7 @@ type call struct {
 	world      *World
 	now        time.Time
 	delay      time.Duration
+	lost       bool          // the answer never gets there
 	ends       time.Duration // how long a session lasts, whatever was asked for; 0: as long as that
 	id, remote string
 	entry      *Entry
@@ -73,7 +74,9 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, at *realm) {
 		operation, answer := c.route(at)
 		c.entry.Operation = operation
 		if out = c.misbehave(s.takeFaults(operation)); out == nil {
-			out = answer()
+			if out = answer(); c.lost {
+				out.silent = "hang"
+			}
 		}
 	}
 	c.entry.Status = out.status

@@ -125,7 +125,7 @@ func grants() []grant {
 	}
 }
 
-// allowed tells whether the user's groups may, and why, in the words of the API server.
+// allowed tells whether the user's groups or access policies may, and why, in the words of the API server.
 func (u *kubernetesUser) allowed(a attributes) (ok bool, reason string) {
 	for _, g := range grants() {
 		if !slices.Contains(u.Groups, g.group) || !slices.ContainsFunc(g.rules, func(r rule) bool { return r.covers(a) }) {
@@ -136,7 +136,7 @@ func (u *kubernetesUser) allowed(a attributes) (ok bool, reason string) {
 		}
 		return true, fmt.Sprintf("RBAC: allowed by ClusterRoleBinding %q of ClusterRole %q to Group %q", g.role, g.role, g.group)
 	}
-	return false, ""
+	return slices.ContainsFunc(u.Policies, func(p AccessPolicy) bool { return p.covers(a) }), ""
 }
 
 func (r rule) covers(a attributes) bool {

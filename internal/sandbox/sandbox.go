@@ -3,8 +3,8 @@
 // that says who one is and what one may do.
 //
 // It verifies for itself, from AWS's pages and not with the client's code, and as strictly as those pages say: an emulator that
-// shares the client's code agrees with the client's bugs. Where AWS's own answer is not documented it refuses. It has no IAM
-// policies, keeps sessions in memory, and listens on loopback only.
+// shares the client's code agrees with the client's bugs. Where AWS's own answer is not documented it refuses. It has as much of IAM,
+// CloudFormation and Private CA as eks-x509 setup needs, keeps sessions in memory, and listens on loopback only.
 //
 // AWS: https://docs.aws.amazon.com/rolesanywhere/latest/userguide/authentication.html and
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html

@@ -95,6 +95,9 @@ func (s *Sandbox) progress(now time.Time) {
 }
 
 func (k *Stack) begin(operation, target, status string, now time.Time) {
+	if t, err := parseTemplate(target); err == nil { // what a deletion has is none
+		k.Description = t.Description
+	}
 	k.Operation, k.Target, k.NextAt = operation, target, now.Add(stepTime)
 	k.status(status, "", now)
 }

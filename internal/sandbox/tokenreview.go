@@ -148,6 +148,7 @@ type kubernetesUser struct {
 	UID      string              `json:"uid"`
 	Groups   []string            `json:"groups"`
 	Extra    map[string][]string `json:"extra"`
+	Policies []AccessPolicy      `json:"-"` // EKS's, which no webhook tells
 }
 
 // authenticate answers POST /authenticate?cluster=NAME with the HTTP statuses of aws-iam-authenticator, 403 for a token refused.
@@ -249,5 +250,6 @@ func (s *session) user(m *Mapping, canonicalARN, accessKeyID string) *kubernetes
 			"sessionName":  {s.name},
 			"sigs.k8s.io/aws-iam-authenticator/principalId": {s.role.RoleID},
 		},
+		Policies: m.AccessPolicies,
 	}
 }

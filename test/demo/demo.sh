@@ -51,4 +51,31 @@ if type_ 'eks-x509 token --cluster-name sandbox --role-session-name alice'; then
 	echo 'the sandbox took a session name that it must refuse' >&2
 	exit 1
 fi
+
+step 'The administrator: CA, trust anchor, role, profile, access entry, as one CloudFormation stack.'
+type_ 'eks-x509 setup apply --aws-profile administrator --yes --stack team --new-ca "Team CA" \
+    --subject-cn alice --cluster-name sandbox --username "x509:{{SessionName}}" --group view'
+type_ 'ca=$(eks-x509 setup status --aws-profile administrator --stack team |
+    sed -n "s/^CertificateAuthorityArn *//p")'
+
+step 'Alice makes a key, which stays with her, and the CA signs her request.'
+cd "$(mktemp -d)"
+trap 'rm -rf "$PWD"' EXIT
+type_ 'eks-x509 cert new --private-key alice.key --csr alice.csr --common-name alice'
+type_ 'eks-x509 cert request --aws-profile administrator --ca-arn "$ca" \
+    --csr alice.csr --certificate alice.pem --validity 7d'
+type_ 'eks-x509 setup profile --aws-profile administrator --stack team --profile alice \
+    --certificate alice.pem --private-key alice.key'
+
+step 'Who the cluster says she is. (What is set in the environment would win over her profile.)'
+type_ 'unset EKS_X509_TRUST_ANCHOR_ARN EKS_X509_PROFILE_ARN EKS_X509_ROLE_ARN \
+    EKS_X509_CERTIFICATE EKS_X509_PRIVATE_KEY'
+type_ 'eks-x509 whoami --profile alice --cluster-name sandbox | grep -E "^(arn|certificate|kubernetes)"'
+
+step 'And all of it back again: the stack goes, its CA is disabled, and alice is refused.'
+type_ 'eks-x509 setup remove --aws-profile administrator --yes --stack team'
+if type_ 'eks-x509 whoami --profile alice --no-cache'; then
+	echo 'the sandbox let in whoever the set-up, which is gone, let in' >&2
+	exit 1
+fi
 printf '\nIt works. The real thing: README.md, "The first real cluster".\n'
