@@ -10,13 +10,13 @@ import (
 // kubernetesReader is a visitor. It turns the events of AWS's identities into
 // actions, and counts the others.
 type kubernetesReader struct {
-	index   *index
-	filter  *filter
-	sorter  *sorter
-	whole   bool // whether the actions are kept for a person
-	events  int64
-	others  int64
-	session []bool // which sessions the filter lets through
+	index  *index
+	passes []bool // which of its sessions the filter lets through
+	filter *filter
+	sorter *sorter
+	whole  bool // whether the actions are kept for a person
+	events int64
+	others int64
 }
 
 func (r *kubernetesReader) flush() error { return r.sorter.flush() }
@@ -28,7 +28,8 @@ func (r *kubernetesReader) event(v *fastjson.Value, cluster string) (bool, error
 	r.events++
 	user := v.Get("user")
 	extra := user.Get("extra")
-	a := Action{AccessKeyID: first(extra, "accessKeyId"), ARN: first(extra, "arn"), SessionName: first(extra, "sessionName"), JoinedBy: ByNothing}
+	// The strings are gone with the event: the sorter copies what it takes.
+	a := Action{AccessKeyID: first(extra, "accessKeyId"), ARN: first(extra, "arn"), SessionName: first(extra, "sessionName")}
 	if a.AccessKeyID == "" && a.ARN == "" && a.SessionName == "" {
 		r.others++
 		return true, nil
@@ -42,39 +43,40 @@ func (r *kubernetesReader) event(v *fastjson.Value, cluster string) (bool, error
 	}
 	number, joined := r.index.find(&a)
 	a.JoinedBy = joined
-	if number >= 0 && !r.session[number] || number < 0 && !r.filter.session(unknown(&a)) {
+	if number >= 0 && !r.passes[number] || number < 0 && !r.filter.session(unknown(&a)) {
 		return true, nil
 	}
 	r.read(&a, v, cluster)
 	if !r.filter.action(&a) {
 		return true, nil
 	}
+	key := actionKey(&a, stage)
 	if !r.whole {
-		a = Action{ID: a.ID, Time: a.Time, Code: a.Code, Decision: a.Decision, User: a.User, SourceIP: a.SourceIP, AccessKeyID: a.AccessKeyID, ARN: a.ARN, SessionName: a.SessionName, JoinedBy: a.JoinedBy}
+		a = Action{Code: a.Code, Decision: a.Decision, User: a.User, SourceIP: a.SourceIP, AccessKeyID: a.AccessKeyID, ARN: a.ARN, SessionName: a.SessionName}
 		if number >= 0 {
 			a.AccessKeyID, a.ARN, a.SessionName = "", "", ""
 		}
 	}
-	return true, r.sorter.add(&a, stage, number)
+	return true, r.sorter.add(key, &a, number)
 }
 
 // read takes the rest of the action.
 func (r *kubernetesReader) read(a *Action, v *fastjson.Value, cluster string) {
 	object := v.Get("objectRef")
-	a.ID, a.Verb = text(v, "auditID"), text(v, "verb")
-	a.Group, a.Resource, a.Namespace, a.Name = text(object, "apiGroup"), text(object, "resource"), text(object, "namespace"), text(object, "name")
-	if sub := text(object, "subresource"); sub != "" {
+	a.ID, a.Verb = view(v, "auditID"), view(v, "verb")
+	a.Group, a.Resource, a.Namespace, a.Name = view(object, "apiGroup"), view(object, "resource"), view(object, "namespace"), view(object, "name")
+	if sub := view(object, "subresource"); sub != "" {
 		a.Resource += "/" + sub
 	}
 	if a.Resource == "" {
 		// What follows the ? may be a token.
-		a.URI, _, _ = strings.Cut(text(v, "requestURI"), "?")
+		a.URI, _, _ = strings.Cut(view(v, "requestURI"), "?")
 	}
 	a.Code = v.GetInt("responseStatus", "code")
-	a.Decision = text(v, "annotations", "authorization.k8s.io/decision")
-	a.Reason = text(v, "annotations", "authorization.k8s.io/reason")
-	a.User, a.Impersonated = text(v, "user", "username"), text(v, "impersonatedUser", "username")
-	a.SourceIP, a.UserAgent, a.Cluster = first(v, "sourceIPs"), text(v, "userAgent"), cluster
+	a.Decision = view(v, "annotations", "authorization.k8s.io/decision")
+	a.Reason = view(v, "annotations", "authorization.k8s.io/reason")
+	a.User, a.Impersonated = view(v, "user", "username"), view(v, "impersonatedUser", "username")
+	a.SourceIP, a.UserAgent, a.Cluster = first(v, "sourceIPs"), view(v, "userAgent"), cluster
 }
 
 // The stages of an event, the one that counts first.

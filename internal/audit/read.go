@@ -33,16 +33,16 @@ type reading struct {
 func read(ctx context.Context, inputs []Input, visitors []visitor) (reading, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	batches := make(chan *batch, len(visitors))
+	batches, blocks := make(chan *batch, len(visitors)), &sync.Pool{}
 	var total, next atomic.Int64
 	readers := min(len(visitors), len(inputs))
 	found := make([]damages, readers+len(visitors))
-	var reading1, parsing sync.WaitGroup
+	var reads, parsing sync.WaitGroup
 	for r := range readers {
 		found[r] = damages{}
-		reading1.Go(func() {
+		reads.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(inputs)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				n, err := readOne(ctx, inputs[i], int(i), batches, found[r])
+				n, err := readOne(ctx, inputs[i], int(i), batches, blocks, found[r])
 				total.Add(n)
 				if err != nil {
 					cancel(err)
@@ -61,13 +61,16 @@ func read(ctx context.Context, inputs []Input, visitors []visitor) (reading, err
 				if err := p.batch(b); err != nil {
 					cancel(err)
 				}
+				if b.block != nil {
+					blocks.Put(&b.block)
+				}
 			}
 			if err := v.flush(); err != nil {
 				cancel(err)
 			}
 		})
 	}
-	reading1.Wait()
+	reads.Wait()
 	close(batches)
 	parsing.Wait()
 	if err := context.Cause(ctx); err != nil {
@@ -84,13 +87,13 @@ func workers(o Options) int {
 	return runtime.GOMAXPROCS(0)
 }
 
-func readOne(ctx context.Context, input Input, number int, batches chan<- *batch, found damages) (int64, error) {
+func readOne(ctx context.Context, input Input, number int, batches chan<- *batch, blocks *sync.Pool, found damages) (int64, error) {
 	file, err := input.Open()
 	if err != nil {
 		return 0, fmt.Errorf("opening log %q: %w", input.Name, err)
 	}
 	defer file.Close()
-	s := &splitter{file: number, damage: func(line int64, why string) { found.add(number, line, why) }, emit: func(b *batch) bool {
+	s := &splitter{file: number, blocks: blocks, damage: func(line int64, why string) { found.add(number, line, why) }, emit: func(b *batch) bool {
 		select {
 		case batches <- b:
 			return true

@@ -127,7 +127,8 @@ func (r *Result) bySession(s *sorter) error {
 			return err
 		}
 		b := binary.BigEndian.AppendUint64(s.tmp[:0], uint64(place[a.session])) //nolint:gosec // an index
-		s.tmp = appendRecord(b, &a, 0, -1)
+		key := actionKey(&a, 0)
+		s.tmp = appendAction(append(b, key[:]...), &a, -1)
 		if err := s.put(s.tmp); err != nil {
 			return err
 		}

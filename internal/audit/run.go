@@ -43,7 +43,7 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 	readers := make([]*kubernetesReader, n)
 	for i := range readers {
 		r.sorters = append(r.sorters, &sorter{scratch: r.scratch, limit: cmp.Or(o.memory, max(1<<20, sortMemory/n))})
-		readers[i] = &kubernetesReader{index: r.index, filter: f, sorter: r.sorters[i], whole: o.Actions, session: passes}
+		readers[i] = &kubernetesReader{index: r.index, filter: f, sorter: r.sorters[i], whole: o.Actions, passes: passes}
 		visitors[i] = readers[i]
 	}
 	clusterLog, err := read(ctx, kubernetes, visitors)

@@ -21,7 +21,7 @@ import (
 
 const (
 	// sortMemory is for all sorters together.
-	sortMemory = 32 << 20
+	sortMemory = 16 << 20
 	// mergeMemory is for the buffers of a merge.
 	mergeMemory = 16 << 20
 	keySize     = 8 + 16 + 1 // time, ID, stage
@@ -88,9 +88,9 @@ func (s *scratch) close() error {
 	return os.RemoveAll(s.dir)
 }
 
-// add takes an action and the number of its session.
-func (s *sorter) add(a *Action, stage byte, session int) error {
-	s.tmp = appendRecord(s.tmp[:0], a, stage, session)
+// add takes an action by its key, and the number of its session.
+func (s *sorter) add(key [keySize]byte, a *Action, session int) error {
+	s.tmp = appendAction(append(s.tmp[:0], key[:]...), a, session)
 	return s.put(s.tmp)
 }
 
@@ -255,22 +255,27 @@ func inOrder(sorters []*sorter) iter.Seq2[record, error] {
 	}
 }
 
-// appendRecord encodes an action.
-func appendRecord(b []byte, a *Action, stage byte, session int) []byte {
-	b = binary.BigEndian.AppendUint64(b, uint64(nanoseconds(a.Time))^1<<63) //nolint:gosec // the order of the bits is what matters
+// actionKey is the first part of an action's record.
+func actionKey(a *Action, stage byte) (key [keySize]byte) {
+	binary.BigEndian.PutUint64(key[:], uint64(nanoseconds(a.Time))^1<<63) //nolint:gosec // the order of the bits is what matters
 	id := auditID(a.ID)
-	b = append(b, id[:]...)
-	b = append(b, stage)
+	if a.ID == "" {
+		// Without an ID only the same words are the same action.
+		sum := sha256.Sum256(appendAction(nil, a, 0))
+		copy(id[:], sum[:])
+	}
+	copy(key[8:], id[:])
+	key[keySize-1] = stage
+	return key
+}
+
+// appendAction encodes the rest of it.
+func appendAction(b []byte, a *Action, session int) []byte {
 	b = binary.AppendUvarint(b, uint64(session+1)) //nolint:gosec // -1 is the least
 	b = binary.AppendVarint(b, int64(a.Code))
 	for _, s := range fields(a) {
 		b = binary.AppendUvarint(b, uint64(len(*s)))
 		b = append(b, *s...)
-	}
-	if a.ID == "" {
-		// Without an ID only the same words are the same action.
-		sum := sha256.Sum256(b)
-		copy(b[8:24], sum[:])
 	}
 	return b
 }
@@ -301,7 +306,7 @@ func auditID(s string) (id [16]byte) {
 
 func sameAction(a, b record) bool { return bytes.Equal(a[:keySize-1], b[:keySize-1]) }
 
-// decode is the reverse of appendRecord.
+// decode is the reverse of actionKey and appendAction.
 func (r record) decode() (a Action, session int) {
 	if n := int64(binary.BigEndian.Uint64(r) ^ 1<<63); n != -1<<63 { //nolint:gosec // as above
 		a.Time = time.Unix(0, n).UTC()
@@ -312,8 +317,8 @@ func (r record) decode() (a Action, session int) {
 	rest = rest[n+m:]
 	for _, s := range fields(&a) {
 		size, n := binary.Uvarint(rest)
-		*s = string(rest[n : n+int(size)]) //nolint:gosec // we wrote it
-		rest = rest[n+int(size):]          //nolint:gosec // we wrote it
+		*s = strings.ToValidUTF8(string(rest[n:n+int(size)]), "\ufffd") //nolint:gosec // we wrote it
+		rest = rest[n+int(size):]                                       //nolint:gosec // we wrote it
 	}
 	a.Code = int(code)
 	return a, int(number) - 1 //nolint:gosec // we wrote it

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/valyala/fastjson"
@@ -39,6 +40,7 @@ type batch struct {
 	ends  []int   // if these are no lines
 	lines []int64 // that each of them begins at
 	head  []byte  // what stands before elements, a JSON document that is not closed
+	block []byte  // that data is part of; whoever is done with it may give it back
 }
 
 // splitter cuts a log at the borders of its documents, without parsing them.
@@ -51,6 +53,7 @@ type splitter struct {
 	in     io.Reader
 	file   int
 	emit   func(*batch) bool // false: stop
+	blocks *sync.Pool        // of *[]byte, each of blockSize
 	damage func(line int64, why string)
 
 	buf      []byte
@@ -65,7 +68,7 @@ type splitter struct {
 
 // run is until the end of the log. What the reader says is damage of the file.
 func (s *splitter) run() error {
-	s.buf, s.line = make([]byte, blockSize), 1
+	s.buf, s.line = s.newBlock(), 1
 	for !s.stopped {
 		if s.pos == s.end && !s.fill() {
 			break
@@ -129,13 +132,23 @@ func (s *splitter) someLines() {
 		used += n
 		lines++
 	}
-	if used > 0 {
-		s.flush()
-		s.send(&batch{file: s.file, line: s.line, data: append(make([]byte, 0, used), text[:used]...)})
-	}
-	s.pos += used
-	s.line += lines
 	s.byLine = !opener
+	if used == 0 {
+		return
+	}
+	s.flush()
+	rest, block := text[used:], s.buf
+	s.buf = s.newBlock()
+	s.pos, s.end = 0, copy(s.buf, rest)
+	s.send(&batch{file: s.file, line: s.line, data: text[:used], block: block})
+	s.line += lines
+}
+
+func (s *splitter) newBlock() []byte {
+	if block, ok := s.blocks.Get().(*[]byte); ok {
+		return *block
+	}
+	return make([]byte, blockSize)
 }
 
 // opens says that a document begins on this line which goes on on the next: it

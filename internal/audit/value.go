@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/valyala/fastjson"
 )
@@ -16,15 +17,21 @@ func text(v *fastjson.Value, keys ...string) string {
 	return strings.ToValidUTF8(string(v.GetStringBytes(keys...)), "\ufffd")
 }
 
-// first is the first of a list of strings, or the string itself.
+// view is a string that is gone with its document, and may not be UTF-8.
+func view(v *fastjson.Value, keys ...string) string {
+	b := v.GetStringBytes(keys...)
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // a copy of each string of each event costs as much as parsing it
+}
+
+// first is a view of the first of a list of strings, or of the string itself.
 func first(v *fastjson.Value, key string) string {
 	if v = v.Get(key); v == nil {
 		return ""
 	}
-	if v.Type() == fastjson.TypeArray {
-		return text(v, "0")
+	if list := v.GetArray(); len(list) > 0 {
+		v = list[0]
 	}
-	return text(v)
+	return view(v)
 }
 
 // date reads what CloudTrail writes as a time: RFC 3339, seconds since 1970, and
@@ -37,7 +44,7 @@ func date(v *fastjson.Value) time.Time {
 		return seconds(v.GetFloat64())
 	}
 	// Newer Javas put a narrow no-break space before AM.
-	s := strings.ReplaceAll(text(v), "\u202f", " ")
+	s := strings.ReplaceAll(view(v), "\u202f", " ")
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "Jan 2, 2006, 3:04:05 PM", "Jan 2, 2006 3:04:05 PM", time.DateTime} {
 		if t, err := time.Parse(layout, s); err == nil && t.Year() >= 1970 && t.Year() < 2200 {
 			return t.UTC()
