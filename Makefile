@@ -1,12 +1,13 @@
-# make demo   build, and see the main job work in the sandbox, with no AWS account
-# make test   the tests
-# make lint   the linters (built on first use, some minutes)
-# make peers  the same against AWS's helper and aws-iam-authenticator
-# make e2e    against Kubernetes, its webhook and the AWS SDKs (built on first use, some minutes)
-# make browser  the page of the audit trail, in headless Chromium
-# make bench  times, beside the programs that do the same
-# make fuzz   each fuzz target for a while
-# make build  bin/eks-x509, static
+# make demo         build, and see the main job work in the sandbox, with no AWS account
+# make test         the tests
+# make lint         the linters (built on first use, some minutes)
+# make peers        the same against AWS's helper and aws-iam-authenticator
+# make e2e          against Kubernetes, its webhook and the AWS SDKs (built on first use, some minutes)
+# make browser      the page of the audit trail, in headless Chromium
+# make bench        times, beside the programs that do the same
+# make bench-audit  the speed and memory of the audit trail, beside jq (makes a gibibyte of logs)
+# make fuzz         each fuzz target for a while
+# make build        bin/eks-x509, static
 
 SHELL := /bin/sh
 export CGO_ENABLED ?= 1
@@ -14,7 +15,7 @@ export CGO_ENABLED ?= 1
 RACE := $(if $(shell command -v gcc || command -v cc || command -v clang),-race)
 FUZZTIME ?= 20s
 
-.PHONY: build demo test peers e2e browser bench lint fuzz clean
+.PHONY: build demo test peers e2e browser bench bench-audit lint fuzz clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/eks-x509 ./cmd/eks-x509
@@ -46,6 +47,10 @@ bench:
 	@command -v aws >/dev/null || apt-get install -y -q --no-install-recommends awscli || echo 'no AWS CLI: its rows are left out'
 	cd test/bench && go run .
 
+bench-audit:
+	@command -v jq >/dev/null || apt-get install -y -q --no-install-recommends jq
+	cd test/bench && go run ./audit
+
 lint:
 	go tool -modfile=tools/go.mod golangci-lint run ./...
 
@@ -55,7 +60,7 @@ fuzz:
 	@set -e; out=$$(mktemp); trap 'rm -f "$$out"' EXIT; for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package >"$$out" 2>&1 || \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package >"$$out" 2>&1 || \
 				{ grep -q 'context deadline exceeded' "$$out" && ! grep -q 'Failing input' "$$out"; } || { cat "$$out"; exit 1; }; \
 			tail -n 2 "$$out"; \
 		done; \

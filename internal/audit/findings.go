@@ -171,7 +171,7 @@ func names(sessions []*Session) (list []Finding) {
 	var order []named
 	for _, s := range sessions {
 		// Without a whole certificate its serial number may be from the name itself.
-		if s.Unknown || s.Parent != "" || s.Certificate.Issuer == "" || s.Name == "" {
+		if s.Unknown || s.Parent != "" || s.Certificate.Issuer == "" || s.Name == "" || s.Name == s.Certificate.Serial {
 			continue
 		}
 		if n, ok := hexSerial(s.Name); ok && n == s.Certificate.Serial {

@@ -300,7 +300,8 @@ func (s *splitter) add(data []byte, line int64, head []byte) {
 		s.flush()
 	}
 	if s.out == nil {
-		s.out = &batch{file: s.file, line: line, head: bytes.Clone(head)}
+		block := s.newBlock()
+		s.out = &batch{file: s.file, line: line, head: bytes.Clone(head), data: block[:0], block: block}
 	}
 	s.out.data = append(s.out.data, data...)
 	s.out.ends = append(s.out.ends, len(s.out.data))

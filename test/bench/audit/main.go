@@ -1,7 +1,6 @@
 // Command audit measures eks-x509 audit summary beside jq, which does the
 // selection of the audit log's side alone: it has nothing to join, count or
-// sort. It makes a seeded set of both logs, of a gibibyte and of a tenth of it,
-// and keeps it for the next time.
+// sort. It makes a seeded set of both logs, and keeps it for the next time.
 //
 // A slow result is no failure: the command fails only if a program does.
 package main
@@ -51,23 +50,18 @@ func main() {
 	}
 }
 
-// sets are the logs in full and a tenth of them.
-func (o options) sets() []set {
-	return []set{{o.seed, o.bytes, o.sessions}, {o.seed, o.bytes / 10, o.sessions}}
-}
+func (o options) set() set { return set{o.seed, o.bytes, o.sessions} }
 
-func (o options) folder(s set) string {
-	return filepath.Join(o.dir, fmt.Sprintf("%d-%d-%d", s.seed, s.bytes, s.sessions))
+func (o options) folder(log string) string {
+	return filepath.Join(o.dir, fmt.Sprintf("%d-%d-%d", o.seed, o.bytes, o.sessions), log)
 }
 
 // run measures, in a process that is small: Linux counts the parent's memory
 // into its children's peak. Another makes the logs.
 func run(o options) error {
 	if o.generate {
-		for _, s := range o.sets() {
-			if err := s.generate(o.folder(s)); err != nil {
-				return fmt.Errorf("making logs in %s: %w", o.folder(s), err)
-			}
+		if err := o.set().generate(o.folder("")); err != nil {
+			return fmt.Errorf("making logs in %s: %w", o.folder(""), err)
 		}
 		return nil
 	}
@@ -97,19 +91,19 @@ func run(o options) error {
 	return measure(o)
 }
 
-// row is a program on some processors over a set.
+// row is a program on some processors, that reads so many bytes of audit log.
 type row struct {
 	name    string
-	set     set
+	bytes   int64
 	cores   int
+	runs    int
 	program []string
-	paths   []string // of the logs it reads
 	samples []sample
 }
 
 type sample struct {
-	wall time.Duration
-	peak int64 // bytes
+	wall, cpu time.Duration
+	peak      int64 // bytes
 }
 
 func (r *row) run() error {
@@ -125,7 +119,8 @@ func (r *row) run() error {
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("running %s: %w: %s", strings.Join(args, " "), err, stderr.String())
 	}
-	r.samples = append(r.samples, sample{time.Since(start), peak(cmd.ProcessState.SysUsage().(*syscall.Rusage))})
+	state := cmd.ProcessState
+	r.samples = append(r.samples, sample{time.Since(start), state.UserTime() + state.SystemTime(), peak(state.SysUsage().(*syscall.Rusage))})
 	return nil
 }
 
@@ -137,9 +132,14 @@ func peak(r *syscall.Rusage) int64 {
 	return int64(r.Maxrss) * 1024
 }
 
-// speed is of the audit log: jq does not read CloudTrail's.
-func (r *row) speed(bytes int64) float64 {
-	return float64(bytes) / 1e6 / median(r.samples, func(s sample) float64 { return s.wall.Seconds() })
+// median is that of a figure of the samples; of times it is MB of audit log a
+// second, since jq does not read CloudTrail's.
+func (r *row) wall() float64 {
+	return float64(r.bytes) / 1e6 / median(r.samples, func(s sample) float64 { return s.wall.Seconds() })
+}
+
+func (r *row) cpu() float64 {
+	return float64(r.bytes) / 1e6 / median(r.samples, func(s sample) float64 { return s.cpu.Seconds() })
 }
 
 func (r *row) peak() float64 {
@@ -161,32 +161,34 @@ func measure(o options) error {
 	if err != nil {
 		return fmt.Errorf("running %s --version: %w", o.jq, err)
 	}
-	full, tenth := o.sets()[0], o.sets()[1]
-	sizes := map[set]int64{}
-	for _, s := range o.sets() {
-		// What is read once is in the page cache.
-		if sizes[s], err = readAll(filepath.Join(o.folder(s), "kubernetes")); err != nil {
-			return err
-		}
-		if _, err = readAll(filepath.Join(o.folder(s), "cloudtrail")); err != nil {
-			return err
-		}
-	}
-	summary := func(s set, cores int) *row {
-		return &row{name: "eks-x509 audit summary", set: s, cores: cores, program: []string{o.program, "audit", "summary", "--output", "json",
-			"--cloudtrail", filepath.Join(o.folder(s), "cloudtrail"), "--kubernetes", filepath.Join(o.folder(s), "kubernetes")}}
-	}
-	logs, err := filepath.Glob(filepath.Join(o.folder(full), "kubernetes", "*.log"))
+	// What is read once is in the page cache.
+	size, err := readAll(o.folder("kubernetes"))
 	if err != nil {
 		return err
 	}
-	one, two, small := summary(full, 1), summary(full, 2), summary(tenth, 1)
-	jq := &row{name: strings.TrimSpace(string(version)) + " -c 'select(.user.extra.accessKeyId)'", set: full, cores: 1,
+	if _, err = readAll(o.folder("cloudtrail")); err != nil {
+		return err
+	}
+	summary := func(cores, times, runs int) *row {
+		args := []string{o.program, "audit", "summary", "--output", "json", "--cloudtrail", o.folder("cloudtrail")}
+		for range times {
+			args = append(args, "--kubernetes", o.folder("kubernetes"))
+		}
+		return &row{name: "eks-x509 audit summary", bytes: int64(times) * size, cores: cores, runs: runs, program: args}
+	}
+	logs, err := filepath.Glob(filepath.Join(o.folder("kubernetes"), "*.log"))
+	if err != nil {
+		return err
+	}
+	cores := min(2, runtime.NumCPU())
+	one, two, ten := summary(1, 1, o.runs), summary(cores, 1, o.runs), summary(cores, 10, 1)
+	ten.name += ", the log ten times"
+	jq := &row{name: strings.TrimSpace(string(version)) + " -c 'select(.user.extra.accessKeyId)'", bytes: size, cores: 1, runs: o.runs,
 		program: append([]string{o.jq, "-c", "select(.user.extra.accessKeyId)"}, logs...)}
-	rows := []*row{one, two, small, jq}
-	for range o.runs {
+	rows := []*row{one, two, jq, ten}
+	for i := range o.runs {
 		for _, r := range rows {
-			if r.cores > runtime.NumCPU() {
+			if i >= r.runs {
 				continue
 			}
 			if err := r.run(); err != nil {
@@ -194,26 +196,25 @@ func measure(o options) error {
 			}
 		}
 	}
-	fmt.Printf("%s %s/%s, %d processors; %d sessions in CloudTrail; medians of %d runs\n\n| program | audit log MB | cores | MB/s | peak MB |\n|---|--:|--:|--:|--:|\n",
+	fmt.Printf("%s %s/%s, %d processors; %d sessions in CloudTrail; medians of %d runs\n\n| program | audit log MB | cores | MB/s | MB/s of processor time | peak MB |\n|---|--:|--:|--:|--:|--:|\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.sessions, o.runs)
 	for _, r := range rows {
-		if len(r.samples) > 0 {
-			fmt.Printf("| %s | %.0f | %d | %.0f | %.0f |\n", r.name, float64(sizes[r.set])/1e6, r.cores, r.speed(sizes[r.set]), r.peak())
-		}
+		fmt.Printf("| %s | %.0f | %d | %.0f | %.0f | %.0f |\n", r.name, float64(r.bytes)/1e6, r.cores, r.wall(), r.cpu(), r.peak())
 	}
 	fmt.Println("\n| goal | measured | |\n|---|--:|---|")
 	goal := func(text string, value float64, met bool) {
 		fmt.Printf("| %s | %.2f | %s |\n", text, value, map[bool]string{true: "met", false: "**missed**"}[met])
 	}
-	times := one.speed(sizes[full]) / jq.speed(sizes[full])
-	goal("at least 10 times as fast as jq on one core", times, times >= 10)
-	if len(two.samples) > 0 {
-		scale := two.speed(sizes[full]) / one.speed(sizes[full])
-		goal("at least 1.5 times as fast on two cores", scale, scale >= 1.5)
-		goal("a peak of at most 200 MB on two cores", two.peak(), two.peak() <= 200)
+	// Other work on the machine takes wall time from either, but not processor time.
+	times := one.cpu() / jq.cpu()
+	goal("on one core at least 10 times jq's speed, by processor time", times, times >= 10)
+	if cores > 1 {
+		scale := two.wall() / one.wall()
+		goal("on two cores at least 1.5 times the speed of one", scale, scale >= 1.5)
 	}
-	grown := one.peak() / small.peak()
-	goal("a peak that does not follow the log when that is 10 times as long: at most 2 times", grown, grown <= 2)
+	goal("a peak of at most 200 MB", max(one.peak(), two.peak(), ten.peak()), max(one.peak(), two.peak(), ten.peak()) <= 200)
+	grown := ten.peak() / two.peak()
+	goal("a peak that is flat: ten times the log, at most 1.25 times the peak", grown, grown <= 1.25)
 	return nil
 }
 
