@@ -54,15 +54,16 @@ func (r *trailReader) flush() error {
 }
 
 func (r *trailReader) event(v *fastjson.Value, _ string) (bool, error) {
-	event := string(v.GetStringBytes("eventName"))
+	event := view(v, "eventName")
 	if event == "" || !v.Exists("eventTime") && !v.Exists("eventSource") {
 		return false, nil
 	}
 	r.events++
-	switch source := string(v.GetStringBytes("eventSource")); {
-	case event == "CreateSession" && source == "rolesanywhere.amazonaws.com":
+	switch source := view(v, "eventSource"); {
+	// Only what a session's event has in it is published, not how it is named.
+	case event == "CreateSession" && strings.HasPrefix(source, "rolesanywhere."), v.Exists("responseElements", "credentialSet"):
 		r.createSession(v)
-	case event == "AssumeRole" && source == "sts.amazonaws.com":
+	case event == "AssumeRole" && strings.HasPrefix(source, "sts."):
 		r.assumeRole(v)
 	}
 	return true, nil

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,16 +33,17 @@ func (f *filter) narrow() bool {
 	return f.User != "" || f.Verb != "" || f.Resource != "" || f.Namespace != "" || f.Name != "" || f.Denied
 }
 
-// session says whether a session passes.
+// session says whether a session passes, but for its time: an action in time may
+// be of one that ended before.
 func (f *filter) session(s *Session) bool {
-	if !s.Unknown && !f.overlaps(s.From, s.To) || !f.role(s) || !f.certificate(&s.Certificate) && f.subject != "" {
+	if !f.role(s) || !f.subjectOf(&s.Certificate) {
 		return false
 	}
-	if len(f.serials) == 0 || f.certificate(&s.Certificate) {
-		return true
+	number := s.Certificate.Serial
+	if s.Unknown {
+		number, _ = likeSerial(s.Name)
 	}
-	name, ok := likeSerial(s.Name)
-	return s.Unknown && ok && f.serial(name)
+	return len(f.serials) == 0 || f.serial(number)
 }
 
 // overlaps says whether something of the time from–to is asked for.
@@ -59,35 +61,18 @@ func (f *filter) role(s *Session) bool {
 	return glob(f.Role, s.RoleARN) || glob(f.Role, nameOf(s.RoleARN))
 }
 
-// certificate compares subject and serial number. A subject matches whole or by
-// one of its attributes: CN=alice.
-func (f *filter) certificate(c *Certificate) bool {
-	return f.matchSubject(c.Subject) && (len(f.serials) == 0 || f.serial(c.Serial))
-}
-
-func (f *filter) matchSubject(subject string) bool {
+// subjectOf compares the whole subject and each of its attributes.
+func (f *filter) subjectOf(c *Certificate) bool {
 	if f.subject == "" {
 		return true
 	}
-	subject = strings.ToLower(subject)
-	if glob(f.subject, subject) {
-		return true
-	}
-	for _, attribute := range strings.FieldsFunc(subject, func(r rune) bool { return r == ',' || r == '+' }) {
-		if glob(f.subject, attribute) {
-			return true
-		}
-	}
-	return false
+	subject := strings.ToLower(c.Subject)
+	attributes := strings.FieldsFunc(subject, func(r rune) bool { return r == ',' || r == '+' })
+	return slices.ContainsFunc(append(attributes, subject), func(s string) bool { return glob(f.subject, s) })
 }
 
-func (f *filter) serial(s string) bool {
-	for _, pattern := range f.serials {
-		if s != "" && glob(pattern, s) {
-			return true
-		}
-	}
-	return false
+func (f *filter) serial(number string) bool {
+	return number != "" && slices.ContainsFunc(f.serials, func(pattern string) bool { return glob(pattern, number) })
 }
 
 // action says whether an action passes, but for Denied: a later stage may tell.

@@ -67,13 +67,10 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 		a.session.count(&a)
 		found.action(&a)
 	}
-	r.Sessions = r.choose(sessions, passes, f.narrow())
-	var refusals []refusal
-	for _, refused := range t.refusals {
-		if !f.narrow() && f.session(&Session{Certificate: refused.certificate, RoleARN: refused.role, From: refused.at, To: refused.at}) {
-			refusals = append(refusals, refused)
-		}
-	}
+	r.Sessions = r.choose(passes, f)
+	refusals := slices.DeleteFunc(t.refusals, func(refused refusal) bool {
+		return f.narrow() || !f.overlaps(refused.at, refused.at) || !f.session(&Session{Certificate: refused.certificate, RoleARN: refused.role})
+	})
 	r.Subjects = subjects(r.Sessions, refusals)
 	r.Findings = found.all(r.Sessions)
 	return r, nil
@@ -81,9 +78,9 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 
 // choose takes the sessions that are asked for: those of CloudTrail by From, then
 // the unknown by their first action.
-func (r *Result) choose(sessions []*Session, passes []bool, narrow bool) (chosen []*Session) {
-	for i, s := range sessions {
-		if passes[i] && (!narrow || s.Actions > 0) {
+func (r *Result) choose(passes []bool, f *filter) (chosen []*Session) {
+	for i, s := range r.index.sessions {
+		if s.Actions > 0 || passes[i] && !f.narrow() && f.overlaps(s.From, s.To) {
 			chosen = append(chosen, s)
 		}
 	}
