@@ -70,14 +70,15 @@ func hexSerial(s string) (string, bool) {
 	return serial(n), true
 }
 
-// likeSerial says that a session name could be one: Roles Anywhere gives the
-// serial number as name if none is asked for. A word that is hex by chance has
-// no digit.
-func likeSerial(name string) (string, bool) {
+// likeSerial is the serial number that a session name could be: Roles Anywhere
+// gives it as the name if none is asked for. A word that is hex by chance has no
+// digit.
+func likeSerial(name string) string {
 	if len(name) > 40 || !strings.ContainsAny(name, "0123456789") || strings.ContainsAny(name, ": x") { // RFC 5280 §4.1.2.2: 20 octets
-		return "", false
+		return ""
 	}
-	return hexSerial(name)
+	number, _ := hexSerial(name)
+	return number
 }
 
 // fromIdentity reads what Roles Anywhere sets as source identity: CN=… , the

@@ -96,7 +96,7 @@ func (r *trailReader) createSession(v *fastjson.Value) {
 		if s.Certificate == (Certificate{}) {
 			s.Certificate = fromIdentity(s.SourceIdentity)
 			if asked := params.Exists("roleSessionName"); s.Certificate.Serial == "" && !asked {
-				s.Certificate.Serial, _ = likeSerial(s.Name)
+				s.Certificate.Serial = likeSerial(s.Name)
 			}
 		}
 		r.to.add(&s)
@@ -126,7 +126,7 @@ func (r *trailReader) assumeRole(v *fastjson.Value) {
 	s.SourceIP, s.UserAgent = "", "" // the service's
 	s.Certificate = fromIdentity(s.SourceIdentity)
 	if s.Certificate.Serial == "" {
-		s.Certificate.Serial, _ = likeSerial(s.Name)
+		s.Certificate.Serial = likeSerial(s.Name)
 	}
 	r.to.add(&s)
 }

@@ -41,7 +41,7 @@ func (f *filter) session(s *Session) bool {
 	}
 	number := s.Certificate.Serial
 	if s.Unknown {
-		number, _ = likeSerial(s.Name)
+		number = likeSerial(s.Name)
 	}
 	return len(f.serials) == 0 || f.serial(number)
 }

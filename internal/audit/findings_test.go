@@ -90,7 +90,7 @@ func TestSerials(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{"00c8": "c8", "deadbeef": "", "i-0123": "", "1a2b3c4d5e6f708192": "1a2b3c4d5e6f708192", "ada": "", strings.Repeat("1", 41): ""} {
-		if got, _ := likeSerial(in); got != want {
+		if got := likeSerial(in); got != want {
 			t.Errorf("likeSerial(%q) = %q, want %q", in, got, want)
 		}
 	}

@@ -47,10 +47,11 @@ func split(t *testing.T, data []byte, read reader) {
 func jsonDepth(data []byte) (depth int) {
 	d := 0
 	for _, c := range data {
-		if c == '{' || c == '[' {
+		switch c {
+		case '{', '[':
 			d++
 			depth = max(depth, d)
-		} else if c == '}' || c == ']' {
+		case '}', ']':
 			d--
 		}
 	}

@@ -14,7 +14,7 @@ import (
 func TestJoinProperty(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(40) {
-		g := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a test that repeats
+		g := rand.New(rand.NewPCG(seed, 7))
 		w := world(g)
 		trail, cluster := w.logs(t, g)
 		r := audit(t, trail, cluster, Options{Workers: 1 + g.IntN(4), memory: 1 + g.IntN(4000)})

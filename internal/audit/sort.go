@@ -217,11 +217,10 @@ func inOrder(sorters []*sorter) iter.Seq2[record, error] {
 		size := max(4<<10, min(64<<10, mergeMemory/max(runs, 1)))
 		start := func(s *source) error {
 			err := s.advance()
-			if err == nil {
-				h = append(h, s)
-			} else if err == io.EOF {
-				err = nil
+			if errors.Is(err, io.EOF) {
+				return nil
 			}
+			h = append(h, s)
 			return err
 		}
 		fail := func(err error) { yield(nil, fmt.Errorf("sorting on disk: %w", err)) }
@@ -242,15 +241,16 @@ func inOrder(sorters []*sorter) iter.Seq2[record, error] {
 			if !yield(h[0].current, nil) {
 				return
 			}
-			switch err := h[0].advance(); {
-			case err == nil:
-				heap.Fix(&h, 0)
-			case err == io.EOF:
+			err := h[0].advance()
+			if errors.Is(err, io.EOF) {
 				heap.Pop(&h)
-			default:
+				continue
+			}
+			if err != nil {
 				fail(err)
 				return
 			}
+			heap.Fix(&h, 0)
 		}
 	}
 }

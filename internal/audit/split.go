@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -78,7 +79,7 @@ func (s *splitter) run() error {
 		}
 	}
 	s.flush()
-	if s.err == io.EOF {
+	if errors.Is(s.err, io.EOF) {
 		return nil
 	}
 	return s.err
@@ -244,7 +245,7 @@ func (s *splitter) oneDocument(oneLine bool) {
 func (s *splitter) follow(d *document) bool {
 	for !s.stopped {
 		if s.pos == s.end && !s.fill() {
-			if s.err == io.EOF {
+			if errors.Is(s.err, io.EOF) {
 				s.damage(d.first, whyCut)
 			}
 			return false
