@@ -106,9 +106,16 @@ func (s *splitter) fill() bool {
 	return s.end > s.pos
 }
 
+// need reads on if fewer bytes than n are left.
+func (s *splitter) need(n int) {
+	if s.end-s.pos < n {
+		s.fill()
+	}
+}
+
 // someLines hands on all whole lines that are there.
 func (s *splitter) someLines() {
-	s.fill()
+	s.need(len(s.buf))
 	text := s.buf[s.pos:s.end]
 	whole := bytes.LastIndexByte(text, '\n') + 1
 	if whole == 0 && s.err == nil && len(text) == len(s.buf) {
@@ -132,15 +139,18 @@ func (s *splitter) someLines() {
 		lines++
 	}
 	s.byLine = !opener
-	if used == 0 {
-		return
-	}
 	s.flush()
-	rest, block := text[used:], s.buf
-	s.buf = s.newBlock()
-	s.pos, s.end = 0, copy(s.buf, rest)
-	s.send(&batch{file: s.file, line: s.line, data: text[:used], block: block})
+	b := &batch{file: s.file, line: s.line, data: text[:used]}
+	if opener {
+		b.data = bytes.Clone(b.data)
+		s.pos += used
+	} else { // hardly anything is left in the block
+		b.block = s.buf
+		s.buf = s.newBlock()
+		s.pos, s.end = 0, copy(s.buf, text[used:])
+	}
 	s.line += lines
+	s.send(b)
 }
 
 func (s *splitter) newBlock() []byte {
@@ -206,7 +216,7 @@ func foreign(line []byte) bool {
 // oneDocument follows the document that begins on this line, and those behind it
 // on the line where it ends.
 func (s *splitter) oneDocument(oneLine bool) {
-	s.fill()
+	s.need(4 << 10) // what a line begins with
 	first := s.buf[s.pos:s.end]
 	if n := bytes.IndexByte(first, '\n'); n >= 0 {
 		first = first[:n]
