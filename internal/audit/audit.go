@@ -156,8 +156,8 @@ type Damage struct {
 type Counts struct {
 	CloudTrailEvents int64 `json:"cloudTrailEvents"`
 	KubernetesEvents int64 `json:"kubernetesEvents"`
-	Bytes            int64 `json:"bytes"` // after decompression
-	Duplicates       int64 `json:"duplicates"`
+	Bytes            int64 `json:"bytes"`      // after decompression
+	Duplicates       int64 `json:"duplicates"` // copies of a session's event, or of the same stage of an action
 	// Others are the events of users that no AWS session stands behind: the
 	// cluster's own components, service accounts. They are counted as they come,
 	// each stage and each copy.

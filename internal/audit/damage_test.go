@@ -114,6 +114,17 @@ func TestDamagedFiles(t *testing.T) {
 	if _, err := Run(ctx, nil, log(text), Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
+	// Stdin may never end.
+	ctx, cancel = context.WithCancel(context.Background())
+	r1, w := io.Pipe()
+	defer w.Close()
+	go func() {
+		_, _ = w.Write([]byte(text))
+		cancel()
+	}()
+	if _, err := Run(ctx, nil, stream(func() io.Reader { return r1 }), Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled while it waits: %v", err)
+	}
 }
 
 // repeat reads head, body n times, and tail.

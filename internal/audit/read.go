@@ -29,73 +29,74 @@ type reading struct {
 }
 
 // read gives all events of the inputs to the visitors, which work side by side,
-// in no order.
+// in no order. Canceled, it does not wait for a reader that waits for its input.
 func read(ctx context.Context, inputs []Input, visitors []visitor) (reading, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	batches, blocks := make(chan *batch, len(visitors)), &sync.Pool{}
-	var total, next atomic.Int64
+	l := &pipeline{inputs: inputs, batches: make(chan *batch, len(visitors))}
 	readers := min(len(visitors), len(inputs))
 	found := make([]damages, readers+len(visitors))
-	var reads, parsing sync.WaitGroup
+	var reads, parses sync.WaitGroup
 	for r := range readers {
 		found[r] = damages{}
 		reads.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(inputs)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				n, err := readOne(ctx, inputs[i], int(i), batches, blocks, found[r])
-				total.Add(n)
-				if err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	for w, v := range visitors {
-		p := &parser{to: v, damages: damages{}}
-		found[readers+w] = p.damages
-		parsing.Go(func() {
-			for b := range batches {
-				if ctx.Err() != nil {
-					continue // so that no reader waits
-				}
-				if err := p.batch(b); err != nil {
-					cancel(err)
-				}
-				if b.block != nil {
-					blocks.Put(&b.block)
-				}
-			}
-			if err := v.flush(); err != nil {
+			if err := l.read(ctx, found[r]); err != nil {
 				cancel(err)
 			}
 		})
 	}
-	reads.Wait()
-	close(batches)
-	parsing.Wait()
+	go func() {
+		reads.Wait()
+		close(l.batches)
+	}()
+	for w, v := range visitors {
+		p := &parser{to: v, damages: damages{}}
+		found[readers+w] = p.damages
+		parses.Go(func() {
+			if err := l.parse(ctx, p); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	parses.Wait()
 	if err := context.Cause(ctx); err != nil {
 		return reading{}, err
 	}
-	return reading{total.Load(), merge(found, inputs)}, nil
+	return reading{l.bytes.Load(), merge(found, inputs)}, nil
 }
 
-// workers is how many visitors to make.
-func workers(o Options) int {
-	if o.Workers > 0 {
-		return o.Workers
+// pipeline is what is between the readers and the parsers.
+type pipeline struct {
+	inputs  []Input
+	next    atomic.Int64 // of these
+	batches chan *batch
+	blocks  sync.Pool
+	bytes   atomic.Int64
+}
+
+func (l *pipeline) read(ctx context.Context, found damages) error {
+	for ctx.Err() == nil {
+		n := int(l.next.Add(1) - 1)
+		if n >= len(l.inputs) {
+			return nil
+		}
+		if err := l.readOne(ctx, n, found); err != nil {
+			return err
+		}
 	}
-	return runtime.GOMAXPROCS(0)
+	return nil
 }
 
-func readOne(ctx context.Context, input Input, number int, batches chan<- *batch, blocks *sync.Pool, found damages) (int64, error) {
+func (l *pipeline) readOne(ctx context.Context, number int, found damages) error {
+	input := l.inputs[number]
 	file, err := input.Open()
 	if err != nil {
-		return 0, fmt.Errorf("opening log %q: %w", input.Name, err)
+		return fmt.Errorf("opening log %q: %w", input.Name, err)
 	}
 	defer file.Close()
-	s := &splitter{file: number, blocks: blocks, damage: func(line int64, why string) { found.add(number, line, why) }, emit: func(b *batch) bool {
+	s := &splitter{file: number, blocks: &l.blocks, damage: func(line int64, why string) { found.add(number, line, why) }, emit: func(b *batch) bool {
 		select {
-		case batches <- b:
+		case l.batches <- b:
 			return true
 		case <-ctx.Done():
 			return false
@@ -104,10 +105,38 @@ func readOne(ctx context.Context, input Input, number int, batches chan<- *batch
 	if s.in, err = plain(file); err == nil {
 		err = s.run()
 	}
+	l.bytes.Add(s.bytes)
 	if err != nil {
 		found.add(number, 0, "reading it: "+strings.TrimPrefix(err.Error(), "read "+input.Name+": "))
 	}
-	return s.bytes, nil
+	return nil
+}
+
+func (l *pipeline) parse(ctx context.Context, p *parser) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case b, more := <-l.batches:
+			if !more {
+				return p.to.flush()
+			}
+			if err := p.batch(b); err != nil {
+				return err
+			}
+			if b.block != nil {
+				l.blocks.Put(&b.block)
+			}
+		}
+	}
+}
+
+// workers is how many visitors to make.
+func workers(o Options) int {
+	if o.Workers > 0 {
+		return o.Workers
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 // damages are the Damage of files by their number and why.
@@ -197,11 +226,9 @@ func (p *parser) batch(b *batch) error {
 
 // text is a line.
 func (p *parser) text(line []byte) error {
-	if line = cutTimestamp(trim(line)); len(line) == 0 {
-		return nil
-	}
-	if line[0] != '{' && line[0] != '[' {
-		if !foreign(line) {
+	line, exported := cutTimestamp(trim(line))
+	if len(line) == 0 || line[0] != '{' && line[0] != '[' {
+		if !other(line, exported) {
 			p.damage(whyNotJSON)
 		}
 		return nil

@@ -82,7 +82,7 @@ func (s *scratch) file() (*os.File, error) {
 }
 
 func (s *scratch) close() error {
-	if s.dir == "" {
+	if s == nil || s.dir == "" {
 		return nil
 	}
 	return os.RemoveAll(s.dir)

@@ -189,23 +189,27 @@ func blank(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t'
 
 // cutTimestamp takes off what CloudWatch Logs puts before each line of an export
 // to S3: 2026-11-24T10:00:00.000Z and a space.
-func cutTimestamp(line []byte) []byte {
+func cutTimestamp(line []byte) (rest []byte, exported bool) {
 	if len(line) == 0 || line[0] < '0' || line[0] > '9' {
-		return line
+		return line, false
 	}
-	stamp, rest, ok := bytes.Cut(line[:min(len(line), 40)], []byte(" "))
-	if !ok {
-		return line
+	n := bytes.IndexByte(line[:min(len(line), 40)], ' ')
+	if n < 0 {
+		return line, false
 	}
-	if _, err := time.Parse(time.RFC3339, string(stamp)); err != nil {
-		return line
+	if _, err := time.Parse(time.RFC3339, string(line[:n])); err != nil {
+		return line, false
 	}
-	return trim(line[len(line[:min(len(line), 40)])-len(rest):])
+	return trim(line[n:]), true
 }
 
-// foreign says that a line is of another log of the control plane: klog's
-// (I1124 10:00:00.000000 …), or of words with = as the authenticator's.
-func foreign(line []byte) bool {
+// other says that a line has no JSON, and is none of an audit log that was
+// damaged: klog's (I1124 10:00:00.000000 …), one of words with = as the
+// authenticator's, or any in an export, which has all streams of the group.
+func other(line []byte, exported bool) bool {
+	if len(line) == 0 || exported {
+		return true
+	}
 	if len(line) > 5 && bytes.IndexByte([]byte("IWEF"), line[0]) >= 0 && line[5] == ' ' {
 		return len(bytes.Trim(line[1:5], "0123456789")) == 0
 	}
@@ -221,9 +225,9 @@ func (s *splitter) oneDocument(oneLine bool) {
 	if n := bytes.IndexByte(first, '\n'); n >= 0 {
 		first = first[:n]
 	}
-	rest := cutTimestamp(trim(first))
+	rest, exported := cutTimestamp(trim(first))
 	if len(rest) == 0 || rest[0] != '{' && rest[0] != '[' {
-		if len(rest) > 0 && !foreign(rest) {
+		if !other(rest, exported) {
 			s.damage(s.line, whyNotJSON)
 		}
 		s.skipLine()
