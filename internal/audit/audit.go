@@ -193,7 +193,9 @@ type Options struct {
 	TempDir string // for these; empty: the system's
 	Workers int    // that parse; 0: one a processor
 
+	// Tests make these small.
 	memory int // to sort in; 0: sortMemory
+	block  int // to read at once; 0: blockSize
 }
 
 // Result is what the logs told. It must be closed.

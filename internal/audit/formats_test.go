@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -108,22 +109,24 @@ func TestFormats(t *testing.T) {
 		}
 	}
 	for name, text := range trails {
-		for _, workers := range []int{1, 3} {
-			r := audit(t, log(text), log(eventLines), Options{Workers: workers})
+		for _, block := range []int{64, 65, 100, 1000, 0} {
+			r := audit(t, log(text), log(eventLines), Options{Workers: 1 + block%3, block: block})
 			if name == "another envelope's lines" {
 				if r.Counts.Duplicates != 3 || r.Counts.CloudTrailEvents != 6 {
 					t.Errorf("%s: %+v", name, r.Counts)
 				}
 				r.Counts.Duplicates, r.Counts.CloudTrailEvents = 0, 3
 			}
-			equal(t, "CloudTrail: "+name, told(t, r), want)
-			equal(t, "CloudTrail: "+name+": damage", r.Damage, []Damage(nil))
+			equal(t, fmt.Sprint("CloudTrail: ", name, " by ", block), told(t, r), want)
+			equal(t, fmt.Sprint("CloudTrail: ", name, " by ", block, ": damage"), r.Damage, []Damage(nil))
 		}
 	}
 	for name, text := range clusters {
-		r := audit(t, log(trailLines), log(text), Options{Workers: 2})
-		equal(t, "Kubernetes: "+name, told(t, r), want)
-		equal(t, "Kubernetes: "+name+": damage", r.Damage, []Damage(nil))
+		for _, block := range []int{64, 65, 100, 1000, 0} {
+			r := audit(t, log(trailLines), log(text), Options{Workers: 2, block: block})
+			equal(t, fmt.Sprint("Kubernetes: ", name, " by ", block), told(t, r), want)
+			equal(t, fmt.Sprint("Kubernetes: ", name, " by ", block, ": damage"), r.Damage, []Damage(nil))
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ func FuzzKubernetes(f *testing.F) {
 // summary is what a result tells, in short.
 func summary(t *testing.T, trail, cluster []Input) string {
 	t.Helper()
-	r, err := Run(context.Background(), trail, cluster, Options{Actions: true, TempDir: t.TempDir(), Workers: 1})
+	r, err := Run(context.Background(), trail, cluster, Options{Actions: true, TempDir: t.TempDir(), Workers: 1, block: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func TestJoinProperty(t *testing.T) {
 		g := rand.New(rand.NewPCG(seed, 7))
 		w := world(g)
 		trail, cluster := w.logs(t, g)
-		r := audit(t, trail, cluster, Options{Workers: 1 + g.IntN(4), memory: 1 + g.IntN(4000)})
+		r := audit(t, trail, cluster, Options{Workers: 1 + g.IntN(4), memory: 1 + g.IntN(4000), block: 64 + g.IntN(3000)})
 		got := joined(t, r)
 		want := w.naive()
 		if len(got) != len(want) {

@@ -30,10 +30,10 @@ type reading struct {
 
 // read gives all events of the inputs to the visitors, which work side by side,
 // in no order. Canceled, it does not wait for a reader that waits for its input.
-func read(ctx context.Context, inputs []Input, visitors []visitor) (reading, error) {
+func read(ctx context.Context, inputs []Input, visitors []visitor, block int) (reading, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l := &pipeline{inputs: inputs, batches: make(chan *batch, len(visitors))}
+	l := &pipeline{inputs: inputs, block: block, batches: make(chan *batch, len(visitors))}
 	readers := min(len(visitors), len(inputs))
 	found := make([]damages, readers+len(visitors))
 	var reads, parses sync.WaitGroup
@@ -70,6 +70,7 @@ type pipeline struct {
 	inputs  []Input
 	next    atomic.Int64 // of these
 	batches chan *batch
+	block   int // the size of blocks
 	blocks  sync.Pool
 	bytes   atomic.Int64
 }
@@ -94,7 +95,7 @@ func (l *pipeline) readOne(ctx context.Context, number int, found damages) error
 		return fmt.Errorf("opening log %q: %w", input.Name, err)
 	}
 	defer file.Close()
-	s := &splitter{file: number, blocks: &l.blocks, damage: func(line int64, why string) { found.add(number, line, why) }, emit: func(b *batch) bool {
+	s := &splitter{file: number, size: l.block, blocks: &l.blocks, damage: func(line int64, why string) { found.add(number, line, why) }, emit: func(b *batch) bool {
 		select {
 		case l.batches <- b:
 			return true

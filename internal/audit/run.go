@@ -17,12 +17,12 @@ const maxAddresses = 16
 // Run reads the logs and joins them. The CloudTrail logs come first, since an
 // action can be of any session.
 func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Result, err error) {
-	n := workers(o)
+	n, block := workers(o), cmp.Or(o.block, blockSize)
 	t, visitors := newTrail(), make([]visitor, n)
 	for i := range visitors {
 		visitors[i] = &trailReader{to: t, certificates: map[[sha256.Size]byte]Certificate{}}
 	}
-	trailLog, err := read(ctx, cloudtrail, visitors)
+	trailLog, err := read(ctx, cloudtrail, visitors, block)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 		readers[i] = &kubernetesReader{index: r.index, filter: f, sorter: r.sorters[i], whole: o.Actions, passes: passes}
 		visitors[i] = readers[i]
 	}
-	clusterLog, err := read(ctx, kubernetes, visitors)
+	clusterLog, err := read(ctx, kubernetes, visitors, block)
 	if err != nil {
 		return nil, err
 	}

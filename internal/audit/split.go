@@ -52,7 +52,8 @@ type splitter struct {
 	in     io.Reader
 	file   int
 	emit   func(*batch) bool // false: stop
-	blocks *sync.Pool        // of *[]byte, each of blockSize
+	size   int               // of a block; it must hold what a line begins with
+	blocks *sync.Pool        // of *[]byte of that size
 	damage func(line int64, why string)
 
 	buf      []byte
@@ -157,7 +158,7 @@ func (s *splitter) newBlock() []byte {
 	if block, ok := s.blocks.Get().(*[]byte); ok {
 		return *block
 	}
-	return make([]byte, blockSize)
+	return make([]byte, s.size)
 }
 
 // opens says that a document begins on this line which goes on on the next: it
@@ -319,7 +320,7 @@ func (s *splitter) add(data []byte, line int64, head []byte) {
 	s.out.data = append(s.out.data, data...)
 	s.out.ends = append(s.out.ends, len(s.out.data))
 	s.out.lines = append(s.out.lines, line)
-	if len(s.out.data) >= blockSize {
+	if len(s.out.data) >= s.size {
 		s.flush()
 	}
 }
