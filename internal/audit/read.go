@@ -208,7 +208,7 @@ func (p *parser) batch(b *batch) error {
 	}
 	var around envelopeFacts
 	if len(b.head) > 0 {
-		around.within = true
+		around.stream = streams(lastKey(bytes.TrimSuffix(b.head, []byte("["))))
 		// The head ends where the array of the elements begins.
 		if v, err := p.parsers[0].ParseBytes(append(b.head, "]}"...)); err == nil {
 			around.cluster = clusterOf(v)
@@ -242,8 +242,11 @@ func (p *parser) damage(why string) { p.damages.add(p.file, p.line, why) }
 // envelopeFacts are what an envelope tells of the events in it.
 type envelopeFacts struct {
 	cluster string
-	within  bool // there is one
+	stream  bool // it is of a log group: what else is in there is no damage
 }
+
+// streams says that the elements of this key are of CloudWatch Logs.
+func streams(key string) bool { return key == "events" || key == "logEvents" }
 
 func (p *parser) document(text []byte, level int, around envelopeFacts) error {
 	v, err := p.parsers[level].ParseBytes(text)
@@ -273,19 +276,20 @@ func (p *parser) value(v *fastjson.Value, level int, around envelopeFacts) error
 		return err
 	}
 	if v.Type() == fastjson.TypeArray {
-		return p.elements(v.GetArray(), level, envelopeFacts{around.cluster, true})
+		return p.elements(v.GetArray(), level, around)
 	}
 	for _, key := range []string{"Records", "items", "Events", "events", "logEvents"} {
 		if list := v.Get(key); list != nil && list.Type() == fastjson.TypeArray {
-			return p.elements(list.GetArray(), level, envelopeFacts{cmp.Or(clusterOf(v), around.cluster), true})
+			return p.elements(list.GetArray(), level, envelopeFacts{cmp.Or(clusterOf(v), around.cluster), around.stream || streams(key)})
 		}
 	}
 	for _, key := range []string{"CloudTrailEvent", "message", "@message"} {
 		if text := v.Get(key); text != nil && text.Type() == fastjson.TypeString {
-			return p.message(trim(text.GetStringBytes()), level, envelopeFacts{cmp.Or(clusterOf(v), around.cluster), true})
+			around.stream = around.stream || key != "CloudTrailEvent"
+			return p.message(trim(text.GetStringBytes()), level, envelopeFacts{cmp.Or(clusterOf(v), around.cluster), around.stream})
 		}
 	}
-	if !around.within && !v.Exists("messageType") && !v.Exists("digestStartTime") {
+	if !around.stream && !v.Exists("messageType") && !v.Exists("digestStartTime") {
 		p.damage(whyOther)
 	}
 	return nil
@@ -294,7 +298,8 @@ func (p *parser) value(v *fastjson.Value, level int, around envelopeFacts) error
 func (p *parser) elements(list []*fastjson.Value, level int, around envelopeFacts) error {
 	for _, v := range list {
 		if v.Type() == fastjson.TypeArray {
-			continue // what fastjson's depth does not bound, ours need not follow
+			p.damage(whyOther)
+			continue
 		}
 		if err := p.value(v, level, around); err != nil {
 			return err
