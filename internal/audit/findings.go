@@ -9,7 +9,9 @@ import (
 )
 
 const (
-	// manyAddresses: a laptop has one at home and one at work.
+	// manyAddresses of a certificate's sessions: a laptop has one at home and one
+	// at work. An access key lives for hours, so that two are worth a look, though
+	// a network with two ways out has both.
 	manyAddresses = 3
 	// A burst is so many denials of a session within so long.
 	burstDenials = 10

@@ -76,6 +76,8 @@ func (r *kubernetesReader) read(a *Action, v *fastjson.Value, cluster string) {
 	a.Decision = view(v, "annotations", "authorization.k8s.io/decision")
 	a.Reason = view(v, "annotations", "authorization.k8s.io/reason")
 	a.User, a.Impersonated = view(v, "user", "username"), view(v, "impersonatedUser", "username")
+	// The first address is the client's as a proxy tells it in X-Forwarded-For, and
+	// so may be invented; without that header it is whence the API server was asked.
 	a.SourceIP, a.UserAgent, a.Cluster = first(v, "sourceIPs"), view(v, "userAgent"), cluster
 }
 
