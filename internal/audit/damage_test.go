@@ -54,6 +54,7 @@ func TestDamage(t *testing.T) {
 		"indented, cut off":     {pretty(1)[:500], "", []Damage{{Line: 1, Count: 1, Why: whyCut}}},
 		"indented, in the list": {indent(t, `{"items":[`+strings.TrimSpace(line(1))+","+strings.TrimSpace(line(2))+"]}")[:2800], "1", []Damage{{Line: 1, Count: 1, Why: whyCut}}},
 		"an element":            {`{"kind":"EventList","items":[` + line(1) + `,{"auditID":nope},` + line(2) + "]}", "1 2", []Damage{{Line: 2, Count: 1, Why: whyJSON}}},
+		"around the elements":   {`{"items":[` + line(1) + `],nope}` + "\n" + line(2), "1 2", []Damage{{Line: 1, Count: 1, Why: whyJSON}}},
 		"wrong bracket":         {`{"a":[1}` + "\n" + line(1), "1", []Damage{{Line: 1, Count: 1, Why: whyJSON}}},
 		"a wrong log":           {`{"eventVersion":"1"}` + "\n" + line(1), "1", []Damage{{Line: 1, Count: 1, Why: whyOther}}},
 		"NUL in it":             {line(1) + "{\"a\":\x00}\n" + line(2), "1 2", []Damage{{Line: 2, Count: 1, Why: whyJSON}}},

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fastjson"
+
 	"github.com/eks-x509/eks-x509/internal/minica"
 )
 
@@ -207,4 +209,23 @@ func pair(t testing.TB, cn string) (ca, leaf *minica.Pair) {
 		t.Fatal(err)
 	}
 	return ca, leaf
+}
+
+func TestDate(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`"2026-11-24T12:00:00Z"`: "2026-11-24T12:00:00Z", `"2026-11-24T13:00:00.5+01:00"`: "2026-11-24T12:00:00.5Z", `"2026-11-24T12:00:00+0000"`: "2026-11-24T12:00:00Z",
+		`"Nov 24, 2026, 12:00:00 PM"`: "2026-11-24T12:00:00Z", `"Nov 24, 2026, 1:02:03\u202fPM"`: "2026-11-24T13:02:03Z", `"Nov 4, 2026 1:02:03 AM"`: "2026-11-04T01:02:03Z",
+		"1795521600": "2026-11-24T12:00:00Z", "1795521600.5": "2026-11-24T12:00:00.5Z", "1795521600000": "2026-11-24T12:00:00Z", `"1795521600"`: "2026-11-24T12:00:00Z", `"2026-11-24 12:00:00"`: "2026-11-24T12:00:00Z",
+		`"0001-01-01T00:00:00Z"`: "", `"9999-01-01T00:00:00Z"`: "", "0": "", "-5": "", "1e300": "", `"never"`: "", "null": "", "{}": "", `"NaN"`: "",
+	} {
+		v, err := fastjson.Parse(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := date(v)
+		if want == "" && !got.IsZero() || want != "" && got.Format(time.RFC3339Nano) != want {
+			t.Errorf("%s is %v, want %q", in, got, want)
+		}
+	}
 }

@@ -60,7 +60,7 @@ func seconds(f float64) time.Time {
 	if f > 1e11 {
 		f /= 1000 // milliseconds
 	}
-	if f <= 0 || f > 7e9 {
+	if !(f > 0 && f < 7e9) { // NaN is neither
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(f * 1e6)).UTC()
