@@ -132,12 +132,12 @@ func peak(r *syscall.Rusage) int64 {
 	return int64(r.Maxrss) * 1024
 }
 
-// median is that of a figure of the samples; of times it is MB of audit log a
-// second, since jq does not read CloudTrail's.
+// wall is MB of audit log a second, since jq does not read CloudTrail's.
 func (r *row) wall() float64 {
 	return float64(r.bytes) / 1e6 / median(r.samples, func(s sample) float64 { return s.wall.Seconds() })
 }
 
+// cpu is the same of the processors' time.
 func (r *row) cpu() float64 {
 	return float64(r.bytes) / 1e6 / median(r.samples, func(s sample) float64 { return s.cpu.Seconds() })
 }
