@@ -45,7 +45,7 @@ func newProcesses(t *testing.T) *processes {
 		check(t, <-served)
 	})
 	<-s.Ready()
-	env := append(s.Environ(), "PATH="+os.Getenv("PATH"), "HOME="+dir, "EKS_X509_CACHE_DIR="+filepath.Join(dir, "cache"))
+	env := append(s.Environ(), promptExit, "PATH="+os.Getenv("PATH"), "HOME="+dir, "EKS_X509_CACHE_DIR="+filepath.Join(dir, "cache"))
 	if runtime.GOOS == "windows" {
 		env = append(os.Environ(), env...)
 	}

@@ -37,6 +37,11 @@ func TestMain(m *testing.M) {
 	}})
 }
 
+// promptExit: with -race each process would sleep for a second before it ends,
+// in the hope of races yet to come, and the tests start some four hundred.
+// https://go.dev/doc/articles/race_detector#Options
+const promptExit = "GORACE=atexit_sleep_ms=0"
+
 // Every script runs the program as a process of its own against a sandbox of
 // its own, whose environment is set.
 func TestScripts(t *testing.T) {
@@ -82,7 +87,7 @@ func startSandbox(env *testscript.Env) error {
 		return err
 	case <-s.Ready():
 	}
-	env.Vars = append(env.Vars, s.Environ()...)
+	env.Vars = append(append(env.Vars, promptExit), s.Environ()...)
 	logs, err := filepath.Abs("../../testdata/logs")
 	if err != nil {
 		return err

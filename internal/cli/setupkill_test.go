@@ -91,7 +91,7 @@ func (l *lab) spec(text string) {
 func (l *lab) command(args ...string) *exec.Cmd {
 	c := exec.Command(l.program, args...)
 	c.Dir = l.dir
-	c.Env = append(l.s.Environ(), "HOME="+l.dir, "PATH="+os.Getenv("PATH"), "AWS_PROFILE=administrator", "EKS_X509_CONFIG=", "EKS_X509_NO_CACHE=true")
+	c.Env = append(l.s.Environ(), promptExit, "HOME="+l.dir, "PATH="+os.Getenv("PATH"), "AWS_PROFILE=administrator", "EKS_X509_CONFIG=", "EKS_X509_NO_CACHE=true")
 	return c
 }
 

@@ -47,7 +47,7 @@ func TestSystemdCommands(t *testing.T) {
 	renew := "RENEW=--validity 30d --ca-certificate " + filepath.Join(l.dir, "ca.pem") + " --ca-private-key " + filepath.Join(l.dir, "ca.key")
 	run := func(command, certificate string) int {
 		c := exec.Command("/bin/sh", "-c", command)
-		c.Env = []string{"PATH=" + os.Getenv("PATH"), "EKS_X509_CACHE_DIR=" + filepath.Join(l.dir, "cache"), "BEFORE=--before 1d", renew,
+		c.Env = []string{promptExit, "PATH=" + os.Getenv("PATH"), "EKS_X509_CACHE_DIR=" + filepath.Join(l.dir, "cache"), "BEFORE=--before 1d", renew,
 			"EKS_X509_CERTIFICATE=" + filepath.Join(l.dir, certificate), "EKS_X509_PRIVATE_KEY=" + filepath.Join(l.dir, "a.key")}
 		out, err := c.CombinedOutput()
 		t.Logf("%s: %s", certificate, out)
