@@ -49,7 +49,7 @@ bench:
 
 bench-audit:
 	@command -v jq >/dev/null || apt-get install -y -q --no-install-recommends jq
-	cd test/bench && go run ./audit
+	cd test/bench && go run ./audit $(BENCHFLAGS)
 
 lint:
 	go tool -modfile=tools/go.mod golangci-lint run ./...
