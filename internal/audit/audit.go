@@ -211,5 +211,5 @@ type Result struct {
 	index   *index
 	unknown map[string]*Session
 	sorters []*sorter
-	scratch *scratch
+	dir     string // Options.TempDir
 }

@@ -235,19 +235,8 @@ func TestTemporaryFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := os.ReadDir(dir)
-	if err != nil || len(made) != 1 {
-		t.Fatalf("%v %v", made, err)
-	}
-	info, err := made[0].Info()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if runtime.GOOS != "windows" {
-		if info.Mode().Perm() != 0o700 {
-			t.Errorf("mode of the folder: %v", info.Mode())
-		}
-		if files, err := os.ReadDir(filepath.Join(dir, made[0].Name())); err != nil || len(files) != 0 {
+	if runtime.GOOS != "windows" { // however the process ends
+		if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
 			t.Errorf("files that are seen: %v %v", files, err)
 		}
 	}

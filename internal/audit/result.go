@@ -14,7 +14,7 @@ func (r *Result) Close() error {
 		errs = append(errs, s.close())
 	}
 	r.sorters = nil
-	return errors.Join(append(errs, r.scratch.close())...)
+	return errors.Join(errs...)
 }
 
 // SessionOf is the session of an action of this result.
@@ -76,7 +76,7 @@ func (r *Result) Timeline(yield func(*Session, iter.Seq2[Action, error]) error) 
 	if !r.kept {
 		panic("audit: Timeline without Options.Actions")
 	}
-	s := &sorter{scratch: r.scratch, limit: sortMemory}
+	s := &sorter{dir: r.dir, limit: sortMemory}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := r.bySession(s); err != nil {
 		return err

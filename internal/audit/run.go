@@ -30,7 +30,7 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 	t.sessions, t.assumed, t.seen = nil, nil, nil
 
 	f := newFilter(o.Filter)
-	r := &Result{denied: f.Denied, kept: o.Actions, index: newIndex(sessions), unknown: map[string]*Session{}, scratch: &scratch{parent: o.TempDir}}
+	r := &Result{denied: f.Denied, kept: o.Actions, index: newIndex(sessions), unknown: map[string]*Session{}, dir: o.TempDir}
 	defer func() {
 		if err != nil || !o.Actions {
 			err = errors.Join(err, r.Close())
@@ -42,7 +42,7 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 	}
 	readers := make([]*kubernetesReader, n)
 	for i := range readers {
-		r.sorters = append(r.sorters, &sorter{scratch: r.scratch, limit: cmp.Or(o.memory, max(1<<20, sortMemory/n))})
+		r.sorters = append(r.sorters, &sorter{dir: o.TempDir, limit: cmp.Or(o.memory, max(1<<20, sortMemory/n))})
 		readers[i] = &kubernetesReader{index: r.index, filter: f, sorter: r.sorters[i], whole: o.Actions, passes: passes}
 		visitors[i] = readers[i]
 	}

@@ -15,7 +15,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -36,15 +35,16 @@ type record []byte
 // many. It is an external merge sort: runs are sorted in memory and written one
 // behind the other.
 type sorter struct {
-	scratch *scratch
+	dir     string // for its file; empty: the system's
 	limit   int
 	buf     []byte
 	entries []entry
 	tmp     []byte
 
-	file *os.File
-	size int64
-	runs []run
+	file  *os.File
+	named string // the file's name, while it has one
+	size  int64
+	runs  []run
 }
 
 type entry struct {
@@ -55,37 +55,17 @@ type entry struct {
 
 type run struct{ start, end int64 }
 
-// scratch is the folder of temporary files. It is made when the first is needed.
-type scratch struct {
-	parent string
-	mu     sync.Mutex
-	dir    string
-}
-
-// file makes one that nobody else can open, and that is gone with the process
-// where the system lets a file be removed while it is open.
-func (s *scratch) file() (*os.File, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var err error
-	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp(s.parent, "eks-x509-audit-"); err != nil { // 0700
-			return nil, fmt.Errorf("sorting on disk: %w", err)
-		}
+// scratch makes a file that nobody else can open (0600). Its name is gone at once,
+// so that nothing is left however the process ends, but on Windows, which keeps
+// the name of a file that is open: then it is named, to be removed later.
+func scratch(dir string) (f *os.File, named string, err error) {
+	if f, err = os.CreateTemp(dir, "eks-x509-audit-"); err != nil {
+		return nil, "", fmt.Errorf("sorting on disk: %w", err)
 	}
-	f, err := os.CreateTemp(s.dir, "run-") // 0600
-	if err != nil {
-		return nil, fmt.Errorf("sorting on disk: %w", err)
+	if os.Remove(f.Name()) != nil {
+		named = f.Name()
 	}
-	_ = os.Remove(f.Name()) // Windows keeps it until close
-	return f, nil
-}
-
-func (s *scratch) close() error {
-	if s == nil || s.dir == "" {
-		return nil
-	}
-	return os.RemoveAll(s.dir)
+	return f, named, nil
 }
 
 // add takes an action by its key, and the number of its session.
@@ -126,7 +106,7 @@ func (s *sorter) spill() (err error) {
 		return nil
 	}
 	if s.file == nil {
-		if s.file, err = s.scratch.file(); err != nil {
+		if s.file, s.named, err = scratch(s.dir); err != nil {
 			return err
 		}
 	}
@@ -154,7 +134,10 @@ func (s *sorter) close() error {
 		return nil
 	}
 	err := s.file.Close()
-	s.file = nil
+	if s.named != "" {
+		err = errors.Join(err, os.Remove(s.named))
+	}
+	s.file, s.named = nil, ""
 	return err
 }
 
