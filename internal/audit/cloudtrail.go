@@ -3,7 +3,6 @@ package audit
 import (
 	"cmp"
 	"crypto/sha256"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -25,10 +24,10 @@ type refusal struct {
 // trail is what CloudTrail tells. Its readers share it.
 type trail struct {
 	mu       sync.Mutex
-	sessions map[string]*Session // by access key; where that is missing, by the event
+	sessions byKey // where the access key is missing, by the event
 	// assumed are of AssumeRole by temporary credentials. Whether they are ours
 	// is known at the end only: the parent's event may come later.
-	assumed  map[string]*Session
+	assumed  byKey
 	refusals []refusal
 	seen     map[string]struct{} // event IDs: CloudTrail delivers at least once
 
@@ -36,7 +35,7 @@ type trail struct {
 }
 
 func newTrail() *trail {
-	return &trail{sessions: map[string]*Session{}, assumed: map[string]*Session{}, seen: map[string]struct{}{}}
+	return &trail{sessions: byKey{}, assumed: byKey{}, seen: map[string]struct{}{}}
 }
 
 // trailReader is a visitor.
@@ -198,21 +197,52 @@ func (t *trail) add(s *Session) {
 	if key == "" {
 		key = "event " + s.EventID + " " + s.AssumedRoleARN + " " + s.From.String()
 	}
-	t.sessions[key] = better(s, t.sessions[key])
+	t.sessions.add(key, s)
 }
 
 func (t *trail) assume(s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.assumed[s.AccessKeyID] = better(s, t.assumed[s.AccessKeyID])
+	t.assumed.add(s.AccessKeyID, s)
+}
+
+// byKey has the sessions of each access key. There is one of most: the IDs of
+// temporary access keys are "unique only in combination with the secret access key
+// and the session token".
+//
+//	https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+type byKey map[string][]*Session
+
+func (k byKey) add(key string, s *Session) {
+	if n := k.same(key, s); n >= 0 {
+		k[key][n] = better(s, k[key][n])
+		return
+	}
+	k[key] = append(k[key], s)
+}
+
+// same is the one that another event told of.
+func (k byKey) same(key string, s *Session) int {
+	return slices.IndexFunc(k[key], func(other *Session) bool { return other.From.Sub(s.From).Abs() <= skew })
+}
+
+// latest is whose access key it was: of the sessions by From, the latest that had
+// begun, as far as clocks agree.
+func latest[S any](list []S, from func(S) time.Time, t time.Time) (s S) {
+	for n := len(list) - 1; n > 0; n-- {
+		if !from(list[n]).After(t.Add(skew)) {
+			return list[n]
+		}
+	}
+	if len(list) > 0 {
+		s = list[0]
+	}
+	return s
 }
 
 // better is the same of two whichever comes first. Of CreateSession and an
 // AssumeRole by Roles Anywhere for it the first knows more.
 func better(a, b *Session) *Session {
-	if b == nil {
-		return a
-	}
 	own := func(s *Session) int { return min(1, len(s.ProfileARN)) }
 	if cmp.Or(cmp.Compare(own(b), own(a)), a.From.Compare(b.From), cmp.Compare(a.EventID, b.EventID)) < 0 {
 		return a
@@ -222,17 +252,25 @@ func better(a, b *Session) *Session {
 
 // finish gives the sessions, chained ones too, by From.
 func (t *trail) finish() []*Session {
-	sessions := slices.Collect(maps.Values(t.sessions))
-	known := map[string]*Session{}
-	for key, child := range t.assumed {
-		origin := t.origin(child, known)
-		if origin == nil || t.sessions[key] != nil {
-			continue
+	var sessions []*Session
+	for _, list := range t.sessions {
+		sessions = append(sessions, sorted(list)...)
+	}
+	for _, list := range t.assumed {
+		sorted(list)
+	}
+	known := map[*Session]*Session{}
+	for key, list := range t.assumed {
+		for _, child := range list {
+			origin := t.origin(child, known)
+			if origin == nil || t.sessions.same(key, child) >= 0 {
+				continue
+			}
+			child.Certificate = origin.Certificate
+			child.TrustAnchorARN, child.ProfileARN = origin.TrustAnchorARN, origin.ProfileARN
+			child.SourceIdentity = cmp.Or(child.SourceIdentity, origin.SourceIdentity)
+			sessions = append(sessions, child)
 		}
-		child.Certificate = origin.Certificate
-		child.TrustAnchorARN, child.ProfileARN = origin.TrustAnchorARN, origin.ProfileARN
-		child.SourceIdentity = cmp.Or(child.SourceIdentity, origin.SourceIdentity)
-		sessions = append(sessions, child)
 	}
 	bySerial(sessions, t.refusals)
 	return sorted(sessions)
@@ -240,22 +278,20 @@ func (t *trail) finish() []*Session {
 
 // origin is the session of CreateSession at the root of a chain. The origins that
 // are known by then spare long chains, and end those that are circles.
-func (t *trail) origin(child *Session, known map[string]*Session) (found *Session) {
-	var path []string
-	for key := child.Parent; ; {
-		if found = t.sessions[key]; found != nil {
-			break
-		}
+func (t *trail) origin(child *Session, known map[*Session]*Session) (found *Session) {
+	from := func(s *Session) time.Time { return s.From }
+	var path []*Session
+	for s := child; s != nil && found == nil; s = latest(t.assumed[s.Parent], from, s.From) {
 		var visited bool
-		if found, visited = known[key]; visited || t.assumed[key] == nil {
+		if found, visited = known[s]; visited {
 			break
 		}
-		known[key] = nil
-		path = append(path, key)
-		key = t.assumed[key].Parent
+		known[s] = nil
+		path = append(path, s)
+		found = latest(t.sessions[s.Parent], from, s.From)
 	}
-	for _, key := range path {
-		known[key] = found
+	for _, s := range path {
+		known[s] = found
 	}
 	return found
 }

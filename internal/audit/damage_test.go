@@ -63,6 +63,7 @@ func TestDamage(t *testing.T) {
 		"deep first":            {deep + "\n" + line(1), "1", []Damage{{Line: 1, Count: 1, Why: whyJSON}}},
 		"behind the document":   {strings.TrimSpace(line(1)) + " rubbish\n" + line(2) + strings.TrimSpace(line(3)) + " rubbish\n", "1 2 3", []Damage{{Line: 1, Count: 1, Why: whyNotJSON}, {Line: 3, Count: 1, Why: whyJSON}}},
 		"null and numbers":      {"null\n" + line(1) + "[1,\"x\",null,[[]]]\n{}\n", "1", []Damage{{Line: 1, Count: 1, Why: whyNotJSON}, {Line: 3, Count: 5, Why: whyOther}}},
+		"no time":               {lines(t, did("0", "ASIA1", "", "", at(0), func(e m) { e["requestReceivedTimestamp"], e["stageTimestamp"] = nil, "noon" })) + line(1), "1", []Damage{{Line: 1, Count: 1, Why: whyTimestamp}}},
 		"the other log":         {`{"Records":[` + encode(t, created("ASIA1", "01", "a", at(0), nil)) + "]}\n" + `{"Records":[{"eventName":"x"}]}` + "\n", "", []Damage{{Line: 1, Count: 2, Why: whyOther}}},
 	} {
 		for i := range c.damage {

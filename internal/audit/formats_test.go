@@ -22,7 +22,7 @@ func TestSourceExample(t *testing.T) {
 	action := did("62f66737-1f7d-4ec2-9c04-cde9e4be78b1", "ASIAVIEWK8EXAMPLE123", "arn:aws:sts::123456789012:assumed-role/Dev/"+name, name, at(3), func(e m) {
 		e["verb"], e["requestURI"] = "create", "/api/v1/namespaces?fieldManager=kubectl-create&fieldValidation=Strict"
 		e["user"].(m)["username"] = "viewk8"
-		e["objectRef"] = m{"resource": "namespaces", "name": "test", "apiVersion": "v1"}
+		e["objectRef"] = m{"resource": "namespaces", "apiVersion": "v1"}
 		e["responseStatus"] = m{"metadata": m{}, "status": "Failure", "reason": "Forbidden", "code": 403}
 		e["annotations"] = m{"authorization.k8s.io/decision": "forbid", "authorization.k8s.io/reason": ""}
 	})
@@ -35,7 +35,7 @@ func TestSourceExample(t *testing.T) {
 	equal(t, "certificate", s.Certificate, Certificate{Subject: "CN=viewk8", Serial: "c8a3f1d27e5b9046d1835cf2607a9e44b1b192"})
 	equal(t, "session", []string{s.AccessKeyID, s.AssumedRoleARN, s.Name, s.SourceIP, s.From.Format(time.RFC3339), s.To.Format(time.RFC3339)},
 		[]string{"ASIAVIEWK8EXAMPLE123", "arn:aws:sts::123456789012:assumed-role/Dev/" + name, name, "198.51.100.7", "2026-11-24T12:00:00Z", "2026-11-24T13:00:00Z"})
-	equal(t, "action", []string{a.Verb, a.Resource, a.Name, a.Decision, a.User, string(a.JoinedBy)}, []string{"create", "namespaces", "test", "forbid", "viewk8", "accessKeyId"})
+	equal(t, "action", []string{a.Verb, a.Resource, a.Decision, a.User, string(a.JoinedBy)}, []string{"create", "namespaces", "forbid", "viewk8", "accessKeyId"})
 	if a.Code != 403 || !a.Denied() || s.Denied != 1 {
 		t.Errorf("code %d, denied %v, denials of the session %d", a.Code, a.Denied(), s.Denied)
 	}

@@ -17,16 +17,15 @@ const (
 // index finds the session of an action. It is complete before it is asked.
 type index struct {
 	sessions []*Session // by From
-	byKey    map[string]int
-	// Of these each list is by From. Those without an access key have lists of
+	// Each list is by From. Of those by an access key most have one session. Those without an access key have lists of
 	// their own: an action whose access key is no session's may be of one of
 	// them, and of no other.
-	byARN, byName             map[string][]int
+	byKey, byARN, byName      map[string][]int
 	keylessARNs, keylessNames map[string][]int
 }
 
 func newIndex(sessions []*Session) *index {
-	x := &index{sessions, map[string]int{}, map[string][]int{}, map[string][]int{}, map[string][]int{}, map[string][]int{}}
+	x := &index{sessions, map[string][]int{}, map[string][]int{}, map[string][]int{}, map[string][]int{}, map[string][]int{}}
 	for i, s := range sessions {
 		add := func(m map[string][]int, key string) {
 			if key != "" {
@@ -36,7 +35,7 @@ func newIndex(sessions []*Session) *index {
 		add(x.byARN, s.AssumedRoleARN)
 		add(x.byName, s.Name)
 		if s.AccessKeyID != "" {
-			x.byKey[s.AccessKeyID] = i
+			add(x.byKey, s.AccessKeyID)
 			continue
 		}
 		add(x.keylessARNs, s.AssumedRoleARN)
@@ -47,8 +46,8 @@ func newIndex(sessions []*Session) *index {
 
 // find returns the number of the action's session, -1 if it has none.
 func (x *index) find(a *Action) (int, Joined) {
-	if i, ok := x.byKey[a.AccessKeyID]; ok && a.AccessKeyID != "" {
-		return i, ByAccessKey
+	if list := x.byKey[a.AccessKeyID]; len(list) > 0 {
+		return latest(list, func(i int) time.Time { return x.sessions[i].From }, a.Time), ByAccessKey
 	}
 	arns, names := x.byARN, x.byName
 	if a.AccessKeyID != "" {
@@ -71,9 +70,6 @@ func (x *index) find(a *Action) (int, Joined) {
 func (x *index) at(list []int, t time.Time) int {
 	if len(list) == 0 {
 		return -1
-	}
-	if t.IsZero() {
-		return list[len(list)-1]
 	}
 	begun, _ := slices.BinarySearchFunc(list, t, func(i int, t time.Time) int {
 		if x.sessions[i].From.After(t) {

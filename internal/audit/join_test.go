@@ -37,6 +37,7 @@ func TestJoin(t *testing.T) {
 		e["eventID"] = "e-long"
 	}
 	id := func(e m, id string) m { e["eventID"] = id; return e }
+	const years = 3 * 365 * 24 * 60
 	trail := lines(t,
 		id(assumed("ASIAC", "ASIAB", "c", at(12)), "e-c"), // before its parent, which is before its own
 		id(assumed("ASIAB", "ASIA1", "b", at(11)), "e-b"),
@@ -47,11 +48,15 @@ func TestJoin(t *testing.T) {
 		created("", "02", "bob", at(0), keyless),
 		assumed("ASIAX", "ASIAY", "x", at(1)), assumed("ASIAY", "ASIAX", "y", at(1)), // a circle
 		assumed("ASIAZ", "ASIANOTOURS", "z", at(1)),
+		id(assumed("ASIAD", "ASIA1", "d", at(years+5)), "e-d"),
+		id(created("ASIA1", "03", "carol", at(years), nil), "e-3"), // the same access key as e-1
 	)
 	events := []m{
 		did("by key", "ASIA1", devARN+"01", "01", at(1), nil),
 		did("by key after its end", "ASIA1", "", "", at(500), nil),
 		did("chained", "ASIAC", "", "", at(13), nil),
+		did("by key of another, years later", "ASIA1", "", "", at(years-4), nil),
+		did("chained, years later", "ASIAD", "", "", at(years+6), nil),
 		did("by ARN", "", devARN+"01", "01", at(1), nil),
 		did("by ARN before the second began", "", devARN+"01", "01", at(58), nil),
 		did("by ARN when both are good", "", devARN+"01", "01", at(60), nil),
@@ -69,21 +74,24 @@ func TestJoin(t *testing.T) {
 		did("scrubbed", "", "", "", at(2), func(e m) {
 			e["user"].(m)["extra"] = m{"accessKeyId": []any{""}, "arn": []any{""}, "sessionName": []any{""}}
 		}),
-		did("no time", "", devARN+"01", "", at(0), func(e m) { delete(e, "requestReceivedTimestamp"); delete(e, "stageTimestamp") }),
 		did("a string for a list", "", "", "", at(1), func(e m) { e["user"].(m)["extra"] = m{"accessKeyId": "ASIA1"} }),
 	}
 	r := audit(t, log(trail), log(lines(t, events...)), Options{Workers: 2})
 	equal(t, "joined", joined(t, r), map[string]string{
-		"by key": "e-1 accessKeyId", "by key after its end": "e-1 accessKeyId", "chained": "e-c accessKeyId",
-		"by ARN": "e-1 arn", "by ARN before the second began": "e-1 arn", "by ARN when both are good": "e-2 arn", "by ARN in the tail": "e-2 arn", "by ARN too late": "unknown " + devARN + "01 none",
+		"by key": "e-1 accessKeyId", "by key after its end": "e-1 accessKeyId", "by key of another, years later": "e-3 accessKeyId", "chained, years later": "e-d accessKeyId",
+		"chained": "e-c accessKeyId",
+		"by ARN":  "e-1 arn", "by ARN before the second began": "e-1 arn", "by ARN when both are good": "e-2 arn", "by ARN in the tail": "e-2 arn", "by ARN too late": "unknown " + devARN + "01 none",
 		"by ARN within the skew": "e-1 arn", "by ARN too early": "unknown " + devARN + "01 none", "by ARN of the longer": "e-long arn", "by name": "e-1 sessionName",
 		"another key of a known ARN": "unknown ASIAOTHER none", "a key of a session that has none": "e-keyless arn",
-		"circle": "unknown ASIAX none", "not ours": "unknown ASIAZ none", "no time": "e-2 arn", "a string for a list": "e-1 accessKeyId",
+		"circle": "unknown ASIAX none", "not ours": "unknown ASIAZ none", "a string for a list": "e-1 accessKeyId",
 	})
-	if r.Counts.Others != 2 || r.Counts.KubernetesEvents != int64(len(events)) || r.Counts.CloudTrailEvents != 10 {
+	if r.Counts.Others != 2 || r.Counts.KubernetesEvents != int64(len(events)) || r.Counts.CloudTrailEvents != 12 {
 		t.Errorf("%+v", r.Counts)
 	}
 	for _, s := range r.Sessions {
+		if s.AccessKeyID == "ASIAD" && s.Certificate.Subject != "CN=carol" {
+			t.Errorf("chained, years later: %+v", s)
+		}
 		if s.AccessKeyID == "ASIAC" && (s.Parent != "ASIAB" || s.Certificate.Subject != "CN=alice" || s.SourceIdentity != "CN=alice" || !s.To.Equal(at(72))) {
 			t.Errorf("chained: %+v", s)
 		}

@@ -39,7 +39,9 @@ func (r *kubernetesReader) event(v *fastjson.Value, cluster string) (bool, error
 		return true, nil // it says what is asked, the next stage what became of it
 	}
 	if a.Time = date(v.Get("requestReceivedTimestamp")); a.Time.IsZero() {
-		a.Time = date(v.Get("stageTimestamp"))
+		if a.Time = date(v.Get("stageTimestamp")); a.Time.IsZero() {
+			return true, errNoTime
+		}
 	}
 	number, joined := r.index.find(&a)
 	a.JoinedBy = joined

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -21,6 +22,9 @@ type visitor interface {
 	event(v *fastjson.Value, cluster string) (known bool, err error)
 	flush() error
 }
+
+// errNoTime is of an event that no time can be read of: it has no place.
+var errNoTime = errors.New(whyTimestamp)
 
 // reading is what came of reading a log.
 type reading struct {
@@ -272,6 +276,10 @@ func (p *parser) document(text []byte, level int, around envelopeFacts) error {
 // value is an event, or an envelope of some.
 func (p *parser) value(v *fastjson.Value, level int, around envelopeFacts) error {
 	known, err := p.to.event(v, around.cluster)
+	if errors.Is(err, errNoTime) {
+		p.damage(whyTimestamp)
+		return nil
+	}
 	if known || err != nil {
 		return err
 	}

@@ -95,12 +95,10 @@ func (s *Session) count(a *Action) {
 	if a.Denied() {
 		s.Denied++
 	}
-	if !a.Time.IsZero() {
-		if s.First.IsZero() {
-			s.First = a.Time
-		}
-		s.Last = a.Time
+	if s.Actions == 1 {
+		s.First = a.Time
 	}
+	s.Last = a.Time
 	s.Users = include(s.Users, a.User)
 	s.Addresses = include(s.Addresses, a.SourceIP)
 }

@@ -240,7 +240,7 @@ func inOrder(sorters []*sorter) iter.Seq2[record, error] {
 
 // actionKey is the first part of an action's record.
 func actionKey(a *Action, stage byte) (key [keySize]byte) {
-	binary.BigEndian.PutUint64(key[:], uint64(nanoseconds(a.Time))^1<<63) //nolint:gosec // the order of the bits is what matters
+	binary.BigEndian.PutUint64(key[:], uint64(a.Time.UnixNano())^1<<63) //nolint:gosec // the order of the bits is what matters
 	id := auditID(a.ID)
 	if a.ID == "" {
 		// Without an ID only the same words are the same action.
@@ -268,13 +268,6 @@ func fields(a *Action) [18]*string {
 	return [18]*string{&a.ID, &a.Verb, &a.Group, &a.Resource, &a.Namespace, &a.Name, &a.URI, &a.Decision, &a.Reason, &a.User, &a.Impersonated, &a.SourceIP, &a.UserAgent, &a.Cluster, &a.AccessKeyID, &a.ARN, &a.SessionName, (*string)(&a.JoinedBy)}
 }
 
-func nanoseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return -1 << 63
-	}
-	return t.UnixNano()
-}
-
 // auditID is 16 bytes of a UUID, as the API server makes them, or of the digest
 // of what else may stand there.
 func auditID(s string) (id [16]byte) {
@@ -291,9 +284,7 @@ func sameAction(a, b record) bool { return bytes.Equal(a[:keySize-1], b[:keySize
 
 // decode is the reverse of actionKey and appendAction.
 func (r record) decode() (a Action, session int) {
-	if n := int64(binary.BigEndian.Uint64(r) ^ 1<<63); n != -1<<63 { //nolint:gosec // as above
-		a.Time = time.Unix(0, n).UTC()
-	}
+	a.Time = time.Unix(0, int64(binary.BigEndian.Uint64(r)^1<<63)).UTC() //nolint:gosec // as above
 	rest := []byte(r[keySize:])
 	number, n := binary.Uvarint(rest)
 	code, m := binary.Varint(rest[n:])

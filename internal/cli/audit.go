@@ -278,7 +278,7 @@ func (a *app) answerAudit(ctx context.Context, answer string, cloudtrail, kubern
 	if c := r.Counts; c.CloudTrailEvents+c.KubernetesEvents == 0 && len(r.Damage) > 0 {
 		err = fmt.Errorf("no event found in the logs: %s", damageLine(r.Damage[0]))
 	} else {
-		err = a.writeAnswer(answer, f, r)
+		err = a.writeAnswer(ctx, answer, f, r)
 	}
 	return errors.Join(err, r.Close())
 }

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 	"time"
@@ -70,8 +72,8 @@ func recordsOf(answer string, r *audit.Result) auditRecords {
 // writeAnswer writes while it reads: an answer may be larger than memory. All
 // logs are read by now; what can still go wrong is the disk that the actions
 // were sorted on, and stdout.
-func (a *app) writeAnswer(answer string, f auditFlags, r *audit.Result) error {
-	out := bufio.NewWriterSize(a.Stdout, 64<<10)
+func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *audit.Result) error {
+	out := bufio.NewWriterSize(interruptible{ctx, a.Stdout}, 64<<10)
 	records := recordsOf(answer, r)
 	var err error
 	switch f.output {
@@ -94,6 +96,19 @@ func (a *app) writeAnswer(answer string, f auditFlags, r *audit.Result) error {
 	}
 	a.tellAudit(f.output, r)
 	return nil
+}
+
+// interruptible ends a long answer where a person has seen enough.
+type interruptible struct {
+	ctx context.Context //nolint:containedctx // of the one command that writes
+	io.Writer
+}
+
+func (w interruptible) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(p)
 }
 
 // tellAudit says on stderr what the answer itself does not.

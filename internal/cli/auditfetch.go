@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -21,6 +22,13 @@ type auditQuery struct {
 	side  sides
 	what  query.What
 	tools query.Tools
+	files []*os.File // that were fetched
+}
+
+func (q *auditQuery) close() {
+	for _, f := range q.files {
+		_ = f.Close() // it was read only
+	}
 }
 
 func (q *auditQuery) insights() query.Insights {
@@ -75,7 +83,7 @@ func (q *auditQuery) fetchSessions(ctx context.Context, path string) ([]audit.In
 	default:
 		return nil, nil
 	}
-	return fetched(q.side.sessions, path), nil
+	return q.fetched(q.side.sessions, path)
 }
 
 // fetchActions puts the cluster's side into the file.
@@ -92,11 +100,17 @@ func (q *auditQuery) fetchActions(ctx context.Context, path string) ([]audit.Inp
 	if err := spool(path, lines); err != nil {
 		return nil, err
 	}
-	return fetched(q.side.actions, path), nil
+	return q.fetched(q.side.actions, path)
 }
 
-func fetched(engine, path string) []audit.Input {
-	return []audit.Input{{Name: engine, Open: func() (io.ReadCloser, error) { return os.Open(path) }}}
+// fetched opens what is read from now on, for its name may go.
+func (q *auditQuery) fetched(engine, path string) ([]audit.Input, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	q.files = append(q.files, f)
+	return []audit.Input{{Name: engine, Open: func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, 0, math.MaxInt64)), nil }}}, nil
 }
 
 // spool writes lines to a new file: what an engine gives may be more than memory
@@ -120,13 +134,13 @@ func spool(path string, lines iter.Seq2[[]byte, error]) error {
 }
 
 // writeRaw is the answer raw.
-func (a *app) writeRaw(inputs []audit.Input) error {
+func (a *app) writeRaw(ctx context.Context, inputs []audit.Input) error {
 	for _, in := range inputs {
 		r, err := in.Open()
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(a.Stdout, r)
+		_, err = io.Copy(interruptible{ctx, a.Stdout}, r)
 		if err := errors.Join(err, r.Close()); err != nil {
 			return fmt.Errorf("writing output: %w", err)
 		}

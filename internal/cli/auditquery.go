@@ -221,6 +221,7 @@ func (a *app) runAuditQuery(ctx context.Context, f *queryFlags) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	defer q.close()
 	if q.tools, err = a.queryTools(ctx, f.admin); err != nil {
 		return err
 	}
@@ -236,8 +237,11 @@ func (a *app) runAuditQuery(ctx context.Context, f *queryFlags) error {
 	if err != nil {
 		return err
 	}
+	// Before anything is written: a pipe that is closed early ends the program.
+	// Where files that are open can't be removed, it is done at the end.
+	_ = os.RemoveAll(dir)
 	if f.answer == answerRaw {
-		return a.writeRaw(slices.Concat(sessions, actions))
+		return a.writeRaw(ctx, slices.Concat(sessions, actions))
 	}
 	return a.answerAudit(ctx, f.answer, logs[0], append(logs[1], actions...), f.filter)
 }

@@ -127,7 +127,7 @@ func (a Athena) CloudTrailLines(ctx context.Context) iter.Seq2[[]byte, error] {
 		if err != nil {
 			return nil
 		}
-		return data
+		return line(string(data))
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 )
 
@@ -215,10 +216,9 @@ func (r *insightsRun) row(row []struct{ Field, Value string }, to int64) bool {
 	return r.yield(line(message), nil)
 }
 
-// line is a message on one line: JSON has no line ends but between its tokens.
+// line is a message as it is handed on. One that was cut is damage to package
+// audit, which says where.
 func line(message string) []byte {
-	if !strings.ContainsAny(message, "\r\n") {
-		return []byte(message)
-	}
-	return []byte(strings.NewReplacer("\n", " ", "\r", " ").Replace(message))
+	event, _ := audit.Bare([]byte(message))
+	return event
 }

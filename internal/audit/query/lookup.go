@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/safefile"
 )
@@ -251,13 +252,12 @@ func (l Lookup) page(ctx context.Context, s *lookupState, f *os.File) error {
 		if !e.ours() {
 			continue
 		}
-		before := lines.Len()
-		if json.Compact(&lines, []byte(e.Event)) != nil || lines.Len() == before {
-			lines.Truncate(before)
+		event, whole := audit.Bare([]byte(e.Event))
+		if !whole {
 			s.Bad++
 			continue
 		}
-		lines.WriteByte('\n')
+		lines.Write(append(event, '\n'))
 		s.Kept++
 	}
 	n, err := f.Write(lines.Bytes())
