@@ -101,7 +101,7 @@ func TestFormats(t *testing.T) {
 		"JSON lines": eventLines, "EventList": list, "EventList, indented": indent(t, list), "exported to S3": prefixed(events),
 		"filter-log-events": indent(t, wrap("events", "message", events, m{"searchedLogStreams": []any{}})), "gzip": zip(eventLines),
 		"get-log-events":           indent(t, wrap("events", "message", events, m{"nextForwardToken": "f/1"})),
-		"with other streams":       "2026-11-24T10:00:00.000Z goroutine 1 [running]:\nI1124 10:00:00.000000       1 controller.go:624] quota admission {\"a\"}\n2026-11-24T10:00:00.000Z time=\"2026-11-24T10:00:00Z\" level=info msg=\"access granted\" arn=x\n2026-11-24T10:00:00.000Z I1124 10:00:00.000000 1 a.go:1] {x}\n" + prefixed(events),
+		"with other streams":       "2026-11-24T10:00:00.000Z \n2026-11-24T10:00:00.000Z \n2026-11-24T10:00:00.000Z goroutine 1 [running]:\nI1124 10:00:00.000000       1 controller.go:624] quota admission {\"a\"}\n2026-11-24T10:00:00.000Z time=\"2026-11-24T10:00:00Z\" level=info msg=\"access granted\" arn=x\n2026-11-24T10:00:00.000Z I1124 10:00:00.000000 1 a.go:1] {x}\n" + prefixed(events) + "2026-11-24T10:00:00.000Z \n",
 		"lines of CloudWatch Logs": lines(t, m{"message": "I1124 klog"}, m{"message": encode(t, events[0])}, m{"@message": encode(t, events[1])}, m{"message": encode(t, events[2])}, m{"message": encode(t, events[3])}),
 	}
 	want := told(t, audit(t, log(trailLines), log(eventLines), Options{}))

@@ -189,19 +189,16 @@ func trim(line []byte) []byte {
 func blank(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0 }
 
 // cutTimestamp takes off what CloudWatch Logs puts before each line of an export
-// to S3: 2026-11-24T10:00:00.000Z and a space.
+// to S3: 2026-11-24T10:00:00.000Z and a space, or that alone before an empty line.
 func cutTimestamp(line []byte) (rest []byte, exported bool) {
 	if len(line) == 0 || line[0] < '0' || line[0] > '9' {
 		return line, false
 	}
-	n := bytes.IndexByte(line[:min(len(line), 40)], ' ')
-	if n < 0 {
+	stamp, _, _ := bytes.Cut(line[:min(len(line), 40)], []byte(" "))
+	if _, err := time.Parse(time.RFC3339, string(stamp)); err != nil {
 		return line, false
 	}
-	if _, err := time.Parse(time.RFC3339, string(line[:n])); err != nil {
-		return line, false
-	}
-	return trim(line[n:]), true
+	return trim(line[len(stamp):]), true
 }
 
 // other says that a line has no JSON, and is none of an audit log that was

@@ -14,7 +14,7 @@ import (
 )
 
 // auditRecord is one thing of an answer: a certificate, a session, or an action
-// with its session, if it has one.
+// with its session.
 type auditRecord struct {
 	subject *audit.Subject
 	session *audit.Session

@@ -26,11 +26,8 @@ type joinedAction struct {
 }
 
 func (r auditRecord) joined() joinedAction {
-	j := joinedAction{Action: r.action}
-	if s := r.session; s != nil {
-		j.Certificate, j.RoleARN, j.SessionFrom, j.SessionTo, j.SessionSource = s.Certificate, s.RoleARN, s.From, s.To, s.SourceIP
-	}
-	return j
+	s := r.session
+	return joinedAction{r.action, s.Certificate, s.RoleARN, s.From, s.To, s.SourceIP}
 }
 
 // value is the record as it stands in JSON.
@@ -169,7 +166,7 @@ func writeAuditCSV(out *bufio.Writer, answer string, records auditRecords) error
 		}
 		row := csvRow(answer, rec)
 		for i, cell := range row {
-			row[i] = notFormula(oneLine(cell))
+			row[i] = notFormula(printable(cell))
 		}
 		return w.Write(row)
 	})
@@ -199,9 +196,6 @@ func csvRow(answer string, rec auditRecord) []string {
 			count(c.Sessions), count(c.Refused), count(c.Actions), count(c.Denied), utc(c.First), utc(c.Last)}
 	}
 	s, act := rec.session, rec.action
-	if s == nil {
-		s = &audit.Session{AccessKeyID: act.AccessKeyID, Name: act.SessionName}
-	}
 	session := []string{s.Certificate.Subject, s.Certificate.Serial, s.Certificate.Issuer, s.RoleARN, utc(s.From), utc(s.To), s.SourceIP, s.AccessKeyID, s.Name}
 	if answer == answerSessions {
 		return append(session, s.AssumedRoleARN, s.SourceIdentity, s.Parent, s.TrustAnchorARN, s.ProfileARN, s.UserAgent, s.Region, s.EventID, strconv.FormatBool(s.Unknown),
@@ -212,16 +206,6 @@ func csvRow(answer string, rec auditRecord) []string {
 	}
 	return append([]string{act.Time.UTC().Format(time.RFC3339Nano), act.Verb, act.Group, act.Resource, act.Namespace, act.Name, act.URI, strconv.Itoa(act.Code), act.Decision, act.Reason, act.User,
 		act.Impersonated, act.SourceIP, act.UserAgent, act.Cluster, act.ID, string(act.JoinedBy)}, session...)
-}
-
-// oneLine takes out what a terminal may obey.
-func oneLine(cell string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, cell)
 }
 
 func count(n int64) string { return strconv.FormatInt(n, 10) }

@@ -93,7 +93,7 @@ These use your own AWS credentials, found as every AWS tool finds them.`,
 	lists.flags = cmd.Flags()
 	cmd.Flags().StringArrayVar(&f.engines, "engine", nil, "`NAME` of an engine: "+strings.Join(engines(), ", ")+"; may be repeated")
 	addChoices(cmd, "engine", engines()...)
-	cmd.Flags().StringVar(&f.answer, "answer", answerTimeline, "what to tell: "+strings.Join(answers(), ", ")+"; raw: the events, a line of JSON each")
+	cmd.Flags().StringVar(&f.answer, "answer", answerTimeline, "what to tell: "+strings.Join(answers(), ", ")+"; raw: the events, a line of JSON each, without secrets")
 	addChoices(cmd, "answer", answers()...)
 	cmd.Flags().Var(lists.add(&f.cloudtrail), "cloudtrail", "files and folders of CloudTrail's, in place of an engine")
 	cmd.Flags().Var(lists.add(&f.kubernetes), "kubernetes", "the same of the cluster's audit log")

@@ -35,11 +35,7 @@ func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, findi
 		case answer == answerTimeline:
 			t.row(actionCells(act)...)
 		case answer == answerWho:
-			cells := append(actionCells(act), act.User)
-			if s == nil {
-				s = &audit.Session{}
-			}
-			t.row(append(cells, s.Certificate.Subject, s.Certificate.Serial, act.SourceIP)...)
+			t.row(append(actionCells(act), act.User, s.Certificate.Subject, s.Certificate.Serial, act.SourceIP)...)
 		case answer == answerSessions:
 			t.row(utc(s.From), utc(s.To), subjectOf(s), s.Certificate.Serial, roleName(s.RoleARN), s.SourceIP, s.AccessKeyID, count(s.Actions), count(s.Denied))
 		default:
