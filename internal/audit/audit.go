@@ -183,11 +183,13 @@ type Filter struct {
 	Denied       bool
 }
 
+// Revoked says when, by Issuer and Serial alone; an empty Issuer is any.
+type Revoked map[Certificate]time.Time
+
 // Options of Run.
 type Options struct {
-	Filter Filter
-	// Revoked: when, by serial number in the form of Certificate.Serial.
-	Revoked map[string]time.Time
+	Filter  Filter
+	Revoked Revoked
 	// Actions: keep them for Result.Timeline, on disk where they are many.
 	Actions bool
 	TempDir string // for these; empty: the system's

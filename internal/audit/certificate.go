@@ -96,9 +96,14 @@ func fromIdentity(identity string) (c Certificate) {
 	return c
 }
 
-// ParseCRL reads a certificate revocation list, PEM or DER: when each serial
-// number, in the form of Certificate.Serial, was revoked.
-func ParseCRL(data []byte) (map[string]time.Time, error) {
+// at is when c was revoked.
+func (r Revoked) at(c Certificate) (time.Time, bool) {
+	at, ok := r[Certificate{Issuer: c.Issuer, Serial: c.Serial}]
+	return at, ok
+}
+
+// AddCRL reads a certificate revocation list, PEM or DER.
+func (r Revoked) AddCRL(data []byte) error {
 	der := data
 	for rest := data; ; {
 		var block *pem.Block
@@ -111,15 +116,19 @@ func ParseCRL(data []byte) (map[string]time.Time, error) {
 		}
 	}
 	if bytes.Contains(der, []byte("-----BEGIN ")) {
-		return nil, fmt.Errorf("no CRL found: PEM without X509 CRL")
+		return fmt.Errorf("no CRL found: PEM without X509 CRL")
 	}
 	list, err := x509.ParseRevocationList(der)
 	if err != nil {
-		return nil, fmt.Errorf("malformed CRL: %w", err)
+		return fmt.Errorf("malformed CRL: %w", err)
 	}
-	revoked := map[string]time.Time{}
 	for _, entry := range list.RevokedCertificateEntries {
-		revoked[serial(entry.SerialNumber)] = entry.RevocationTime.UTC()
+		for _, issuer := range []string{name(list.RawIssuer), ""} {
+			c := Certificate{Issuer: issuer, Serial: serial(entry.SerialNumber)}
+			if first, ok := r[c]; !ok || entry.RevocationTime.Before(first) {
+				r[c] = entry.RevocationTime.UTC()
+			}
+		}
 	}
-	return revoked, nil
+	return nil
 }

@@ -22,7 +22,7 @@ const (
 
 // findings watches the actions as they pass, in the order of time.
 type findings struct {
-	revoked  map[string]time.Time
+	revoked  Revoked
 	sessions map[*Session]*watch
 }
 
@@ -37,7 +37,7 @@ type watch struct {
 	last                   time.Time // of these
 }
 
-func newFindings(revoked map[string]time.Time) *findings {
+func newFindings(revoked Revoked) *findings {
 	return &findings{revoked, map[*Session]*watch{}}
 }
 
@@ -53,7 +53,7 @@ func (f *findings) action(a *Action) {
 			w.firstEnd = a.Time
 		}
 	}
-	if at, ok := f.revoked[s.Certificate.Serial]; ok && a.Time.After(at) {
+	if at, ok := f.revoked.at(s.Certificate); ok && a.Time.After(at) {
 		if w.afterRevoked++; w.afterRevoked == 1 {
 			w.firstRevoked = a.Time
 		}
@@ -97,7 +97,7 @@ func (f *findings) all(sessions []*Session) []Finding {
 	return list
 }
 
-func (w *watch) findings(s *Session, revoked map[string]time.Time) (list []Finding) {
+func (w *watch) findings(s *Session, revoked Revoked) (list []Finding) {
 	add := func(kind string, at time.Time, format string, args ...any) {
 		f := Finding{Kind: kind, Detail: fmt.Sprintf(format, args...), Serial: s.Certificate.Serial, Subject: s.Certificate.Subject, Time: at}
 		if s.AccessKeyID != "" {
@@ -109,7 +109,8 @@ func (w *watch) findings(s *Session, revoked map[string]time.Time) (list []Findi
 		add(FindingAfterEnd, w.firstEnd, "%s after the certificate's end at %s", plural(w.afterEnd, "action"), stamp(s.Certificate.NotAfter))
 	}
 	if w.afterRevoked > 0 {
-		add(FindingRevoked, w.firstRevoked, "%s after the certificate was revoked at %s", plural(w.afterRevoked, "action"), stamp(revoked[s.Certificate.Serial]))
+		at, _ := revoked.at(s.Certificate)
+		add(FindingRevoked, w.firstRevoked, "%s after the certificate was revoked at %s", plural(w.afterRevoked, "action"), stamp(at))
 	}
 	if !w.moved.IsZero() && s.AccessKeyID != "" {
 		add(FindingKeyMoved, w.moved, "one access key from %s as the API server saw them: %s", atLeast(len(s.Addresses), "address"), strings.Join(s.Addresses, ", "))

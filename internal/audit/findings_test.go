@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -48,12 +49,24 @@ func TestFindings(t *testing.T) {
 	}
 	block, _ := pem.Decode(crl)
 	for _, form := range [][]byte{crl, append([]byte("a comment\n"), crl...), block.Bytes} {
-		revoked, err := ParseCRL(form)
-		if err != nil || len(revoked) != 1 || !revoked[number].Equal(at(52)) {
-			t.Fatalf("%v %v", revoked, err)
+		revoked := Revoked{}
+		err := revoked.AddCRL(form)
+		for _, issuer := range []string{name(ca.Certificate.RawSubject), ""} { // "": CloudTrail did not tell
+			if at52, ok := revoked.at(Certificate{Subject: "CN=alice", Issuer: issuer, Serial: number}); err != nil || !ok || !at52.Equal(at(52)) {
+				t.Fatalf("%v %v", revoked, err)
+			}
+		}
+		if _, ok := revoked.at(Certificate{Issuer: "CN=another", Serial: number}); ok {
+			t.Error("revoked by another issuer")
 		}
 	}
-	revoked, _ := ParseCRL(crl)
+	revoked := Revoked{}
+	later, err := ca.CRL([]*big.Int{leaf.Certificate.SerialNumber}, at(53))
+	for _, list := range [][]byte{later, crl, later} { // the first counts
+		if err := errors.Join(err, revoked.AddCRL(list)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r := audit(t, log(trail), log(lines(t, events...)), Options{Revoked: revoked})
 	var got []string
 	for _, f := range r.Findings {
@@ -73,11 +86,11 @@ func TestFindings(t *testing.T) {
 	equal(t, "out of order", told(t, again), told(t, r))
 }
 
-func TestParseCRL(t *testing.T) {
+func TestAddCRL(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"": "malformed CRL: ", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n": "no CRL found", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n": "malformed CRL: "} {
-		if got, err := ParseCRL([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%q: %v %v", text, got, err)
+		if err := (Revoked{}).AddCRL([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

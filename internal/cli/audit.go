@@ -244,21 +244,15 @@ func parseWhen(flag, text string, now time.Time) (time.Time, error) {
 }
 
 // readCRLs says when which certificates were revoked.
-func readCRLs(paths []string) (map[string]time.Time, error) {
-	revoked := map[string]time.Time{}
+func readCRLs(paths []string) (audit.Revoked, error) {
+	revoked := audit.Revoked{}
 	for _, path := range paths {
 		data, err := safefile.ReadExisting(path, 256<<20)
 		if err != nil {
 			return nil, fmt.Errorf("opening revocation list %q: %w", path, err)
 		}
-		list, err := audit.ParseCRL(data)
-		if err != nil {
+		if err := revoked.AddCRL(data); err != nil {
 			return nil, fmt.Errorf("reading revocation list %q: %w", path, err)
-		}
-		for serial, at := range list {
-			if first, ok := revoked[serial]; !ok || at.Before(first) {
-				revoked[serial] = at
-			}
 		}
 	}
 	return revoked, nil
