@@ -109,7 +109,8 @@ func TestDamagedFiles(t *testing.T) {
 		why = append(why, fmt.Sprint(d.File, " ", d.Line, " ", d.Why))
 	}
 	equal(t, "damage", why, []string{"file1 0 reading it: unexpected EOF", "file2 0 reading it: gzip: invalid header", "file3 0 reading it: gzip: invalid header", "breaks 0 reading it: input/output error"})
-	if _, err := Run(context.Background(), nil, []Input{file(filepath.Join(t.TempDir(), "none"))}, Options{}); err == nil || !strings.HasPrefix(err.Error(), `opening log "`) {
+	none := filepath.Join(t.TempDir(), "none")
+	if _, err := Run(context.Background(), nil, []Input{file(none)}, Options{}); err == nil || !strings.HasPrefix(err.Error(), `opening log "`) || strings.Count(err.Error(), none) != 1 {
 		t.Errorf("opening: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

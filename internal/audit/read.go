@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"runtime"
 	"slices"
@@ -96,6 +97,9 @@ func (l *pipeline) readOne(ctx context.Context, number int, found damages) error
 	input := l.inputs[number]
 	file, err := input.Open()
 	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err // without the path
+		}
 		return fmt.Errorf("opening log %q: %w", input.Name, err)
 	}
 	defer file.Close()

@@ -240,7 +240,7 @@ func inOrder(sorters []*sorter) iter.Seq2[record, error] {
 
 // actionKey is the first part of an action's record.
 func actionKey(a *Action, stage byte) (key [keySize]byte) {
-	binary.BigEndian.PutUint64(key[:], uint64(a.Time.UnixNano())^1<<63) //nolint:gosec // the order of the bits is what matters
+	binary.BigEndian.PutUint64(key[:], uint64(a.Time.UnixNano())^1<<63) // the order of the bits is what matters
 	id := auditID(a.ID)
 	if a.ID == "" {
 		// Without an ID only the same words are the same action.
