@@ -318,6 +318,14 @@ func TestPage(t *testing.T) {
 	if strings.Contains(evaluate[string](b, "document.documentElement.outerHTML"), "SECRET") {
 		t.Error("a secret of the log is in the page")
 	}
+
+	t.Log("the labels of the axis have room, however long the time is")
+	for _, days := range []int{1, 365, 60 * 365} {
+		labels := evaluate[int](b, fmt.Sprintf("(() => { const to = state.to; state.to = state.from + %d * 24 * 3600e3; const n = chart.ticks().length; state.to = to; return n; })()", days))
+		if labels < 1 || labels > 20 {
+			t.Errorf("%d days have %d labels", days, labels)
+		}
+	}
 	b.quiet(file)
 }
 

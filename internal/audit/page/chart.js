@@ -136,7 +136,7 @@ class Chart {
     const minute = 60000, hour = 60 * minute, day = 24 * hour;
     const steps = [1000, 5000, 15000, 30000, minute, 5 * minute, 15 * minute, 30 * minute, hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 7 * day, 14 * day, 30 * day, 90 * day, 365 * day];
     const room = (this.state.to - this.state.from) / Math.max((this.right - this.left) / (this.narrow ? 84 : 116), 1);
-    const step = steps.find((s) => s >= room) || steps.at(-1);
+    const step = steps.find((s) => s >= room) || Math.ceil(room / steps.at(-1)) * steps.at(-1); // years
     const offset = clock.offset(this.state.from);
     const found = [];
     for (let t = Math.ceil((this.state.from - offset) / step) * step + offset; t <= this.state.to; t += step) found.push(t);
