@@ -21,7 +21,11 @@ func TestBare(t *testing.T) {
 	if strings.Count(trail, "SECRET") < 3 {
 		t.Fatal(trail)
 	}
-	for _, whole := range []string{event, twice, indent(t, event), trail, indent(t, trail)} {
+	escaped := strings.Replace(event, "/api?", `/a\"\\u003fi\u003F`, 1)
+	if got, ok := Bare([]byte(escaped)); !ok || !strings.Contains(string(got), `"requestURI":"/a\"\\u003fi"`) {
+		t.Errorf("%v %s", ok, got)
+	}
+	for _, whole := range []string{event, escaped, twice, indent(t, event), trail, indent(t, trail)} {
 		if got, ok := Bare([]byte(whole)); !ok || strings.ContainsAny(string(got), "\r\n") || strings.Contains(string(got), "SECRET") || !strings.Contains(string(got), "ASIA1") {
 			t.Errorf("%v %s", ok, got)
 		}

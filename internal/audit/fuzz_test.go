@@ -103,6 +103,43 @@ func FuzzKubernetes(f *testing.F) {
 	})
 }
 
+// What is kept of an event tells the same, and has none of the keys of secrets.
+func FuzzBare(f *testing.F) {
+	secret := did("1", "ASIA1", "", "", at(1), func(e m) {
+		e["requestURI"], e["requestObject"], e["annotations"] = "/api?token=1", m{"a": "b"}, m{"\"\x00\x7f<": "\a"}
+	})
+	for _, e := range []m{secret, created("ASIA1", "0a01", "alice", at(0), nil), {"items": []any{secret}}} {
+		f.Add([]byte(encode(f, e)))
+		f.Add([]byte(encode(f, e)[:300]))
+	}
+	f.Add([]byte(`{"requestURI":"/\u003ftoken\u0007","request\u004fbject":{"requestURI":1},"sessionToken":[[],{}]}`))
+	f.Fuzz(func(t *testing.T, event []byte) {
+		got, ok := Bare(event)
+		if bytes.ContainsAny(got, "\r\n") || ok && !json.Valid(got) {
+			t.Fatalf("%v %q", ok, got)
+		}
+		if again, _ := Bare(got); ok && !bytes.Equal(again, got) {
+			t.Errorf("again: %q, not %q", again, got)
+		}
+		var compact bytes.Buffer
+		if !ok || json.Compact(&compact, event) != nil {
+			return
+		}
+		for _, key := range []string{"requestObject", "responseObject", "secretAccessKey", "sessionToken"} {
+			if bytes.Contains(got, []byte(`"`+key+`":`)) {
+				t.Errorf("%s in %s", key, got)
+			}
+		}
+		for _, side := range []int{0, 1} {
+			logs, bare := [2][]Input{}, [2][]Input{}
+			logs[side], bare[side] = log(compact.String()+"\n"), log(string(got)+"\n")
+			if a, b := summary(t, logs[0], logs[1]), summary(t, bare[0], bare[1]); a != b {
+				t.Errorf("%s tells %s\n%s tells %s", compact.String(), a, got, b)
+			}
+		}
+	})
+}
+
 // summary is what a result tells, in short.
 func summary(t *testing.T, trail, cluster []Input) string {
 	t.Helper()
