@@ -160,8 +160,9 @@ func recordLogs(t *testing.T, serial string) {
 	}
 }
 
-// TestAuditOfAll: over all that has happened in this run, each session has the
-// actions that a join by hand gives it.
+// TestAuditOfAll: over all that has happened in this run (the tests of this file
+// are the last, by its name), each session has the actions that a join by hand
+// gives it.
 func TestAuditOfAll(t *testing.T) {
 	p := newPerson(t)
 	p.seesNamespaces(t, "kubectl")
