@@ -70,6 +70,12 @@ func hexSerial(s string) (string, bool) {
 	return serial(n), true
 }
 
+// IsSerial tells whether a filter's serial number can be one at all.
+func IsSerial(s string) bool {
+	_, ok := hexSerial(s) // a decimal one has the digits of a hex one
+	return ok
+}
+
 // likeSerial is the serial number that a session name could be: Roles Anywhere
 // gives it as the name if none is asked for. A word that is hex by chance has no
 // digit.

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/awsapi"
@@ -26,7 +28,17 @@ func addAdmin(cmd *cobra.Command, f *adminFlags) {
 // credentialsError: there are none, or they can't be had.
 type credentialsError struct{ err error }
 
-func (e *credentialsError) Error() string { return "finding AWS credentials: " + e.err.Error() }
+func (e *credentialsError) Error() string {
+	if e, ok := errors.AsType[awsconfig.SharedConfigProfileNotExistError](e.err); ok {
+		return fmt.Sprintf("finding AWS credentials: no profile %q found in ~/.aws", e.Profile)
+	}
+	cause := strings.TrimPrefix(e.err.Error(), "failed to refresh cached credentials, ")
+	// The last place where the SDK looks is the one that it names.
+	if strings.Contains(cause, "no EC2 IMDS role found") {
+		cause = "none found in the environment, in ~/.aws or as this machine's role"
+	}
+	return "finding AWS credentials: " + cause
+}
 func (e *credentialsError) Unwrap() error { return e.err }
 
 // adminClient takes credentials as every AWS tool does: environment, ~/.aws,
@@ -40,7 +52,7 @@ func (a *app) adminClient(ctx context.Context, f adminFlags) (awsapi.Client, err
 	if err != nil {
 		return awsapi.Client{}, err
 	}
-	var options []func(*awsconfig.LoadOptions) error
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{})} // its warnings would go to stderr
 	if f.profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(f.profile))
 	}

@@ -30,8 +30,11 @@ func newAuditCmd(a *app) *cobra.Command {
 		Long: `Tell who did what in a cluster, from the certificate to the action: join
 CloudTrail's CreateSession events, which name the certificate and the access key it
 gave, with the audit log of the API server, which names the access key and what it
-did. It reads files and calls nobody; audit query asks where AWS keeps the logs.`,
-		Example: "  eks-x509 audit timeline --cloudtrail cloudtrail/ --kubernetes cluster.log",
+did. It reads files and calls nobody; audit query asks where AWS keeps the logs.
+
+Begin with one of the two; docs/audit.md says how to get the files:`,
+		Example: "  eks-x509 audit timeline --cloudtrail cloudtrail/ --kubernetes cluster.log\n" +
+			"  eks-x509 audit query --engine cloudtrail-lookup --engine logs-insights --cluster-name my-cluster --aws-profile administrator",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    a.group,
 	}
@@ -212,6 +215,9 @@ func (f *auditFlags) options(now time.Time) (audit.Options, error) {
 	if !slices.Contains(auditOutputs(), f.output) {
 		return o, misuse("unsupported --output %q (supported: %s)", f.output, strings.Join(auditOutputs(), ", "))
 	}
+	if f.serial != "" && !audit.IsSerial(f.serial) {
+		return o, misuse("invalid --serial %q: a number is needed, hex or decimal", f.serial)
+	}
 	var err error
 	if o.Filter.Since, err = parseWhen("since", f.since, now); err != nil {
 		return o, err
@@ -258,6 +264,11 @@ func readCRLs(paths []string) (audit.Revoked, error) {
 	return revoked, nil
 }
 
+// noEventError: the logs hold nothing of their kind.
+type noEventError struct{ damage string }
+
+func (e *noEventError) Error() string { return "no event found in the logs: " + e.damage }
+
 // answerAudit reads the logs and answers one question, in the format asked for.
 func (a *app) answerAudit(ctx context.Context, answer string, cloudtrail, kubernetes []audit.Input, f auditFlags) error {
 	o, err := f.options(a.Now())
@@ -270,7 +281,7 @@ func (a *app) answerAudit(ctx context.Context, answer string, cloudtrail, kubern
 		return err
 	}
 	if c := r.Counts; c.CloudTrailEvents+c.KubernetesEvents == 0 && len(r.Damage) > 0 {
-		err = fmt.Errorf("no event found in the logs: %s", damageLine(r.Damage[0]))
+		err = &noEventError{damageLine(r.Damage[0])}
 	} else {
 		err = a.writeAnswer(ctx, answer, f, r)
 	}

@@ -74,7 +74,13 @@ func recordsOf(answer string, r *audit.Result) auditRecords {
 // were sorted on, and stdout.
 func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *audit.Result) error {
 	out := bufio.NewWriterSize(interruptible{ctx, a.Stdout}, 64<<10)
-	records := recordsOf(answer, r)
+	records, matched := recordsOf(answer, r), false
+	noted := func(do func(auditRecord) error) error {
+		return records(func(record auditRecord) error {
+			matched = true
+			return do(record)
+		})
+	}
 	var err error
 	switch f.output {
 	case "json":
@@ -82,11 +88,11 @@ func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *a
 	case "ndjson":
 		err = writeAuditLines(out, answer, records, r)
 	case "csv":
-		err = writeAuditCSV(out, answer, records)
+		err = writeAuditCSV(out, answer, noted)
 	case "html":
 		err = page.Write(out, r, page.Options{Made: a.Now(), Filter: f.asked()})
 	default:
-		err = writeAuditTable(out, answer, records, r.Findings)
+		err = writeAuditTable(out, answer, noted, r.Findings)
 	}
 	if err == nil {
 		err = out.Flush()
@@ -95,6 +101,9 @@ func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *a
 		return fmt.Errorf("writing output: %w", err)
 	}
 	a.tellAudit(f.output, r)
+	if c := r.Counts; !matched && (f.output == "table" || f.output == "csv") && c.CloudTrailEvents+c.KubernetesEvents > 0 {
+		a.notice(nothingLine(answer, f, c))
+	}
 	return nil
 }
 
@@ -109,6 +118,18 @@ func (w interruptible) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return w.Writer.Write(p)
+}
+
+// nothingLine says of an empty answer that it is one, and why.
+func nothingLine(answer string, f auditFlags, c audit.Counts) string {
+	if answer == answerWho && c.KubernetesEvents == 0 {
+		return "no action found: only the API server's audit log tells them"
+	}
+	line := fmt.Sprintf("nothing found in %d CreateSession and AssumeRole events and %d requests to an API server", c.CloudTrailEvents, c.KubernetesEvents)
+	if asked := f.asked(); asked != "" {
+		line += " for " + asked
+	}
+	return line
 }
 
 // tellAudit says on stderr what the answer itself does not.

@@ -57,7 +57,7 @@ type subjectFlags struct {
 }
 
 func addSubject(cmd *cobra.Command, f *subjectFlags) {
-	cmd.Flags().StringVar(&f.commonName, "common-name", "", "`NAME` of the person or machine (CN)")
+	cmd.Flags().StringVar(&f.commonName, "common-name", "", "common `NAME` (CN): of the person, machine or CA")
 	cmd.Flags().StringArrayVar(&f.organization, "organization", nil, "`NAME` of the organization (O); may be repeated")
 	cmd.Flags().StringArrayVar(&f.unit, "organizational-unit", nil, "`NAME` of the unit (OU); may be repeated")
 	cmd.Flags().StringVar(&f.country, "country", "", "two-letter `CODE` of the country (C)")
@@ -132,6 +132,9 @@ func (d *days) String() string {
 	if v := time.Duration(*d); v >= 24*time.Hour && v%(24*time.Hour) == 0 {
 		return strconv.Itoa(int(v/(24*time.Hour))) + "d"
 	}
+	if *d == 0 {
+		return "0" // which help does not show as a default
+	}
 	return time.Duration(*d).String()
 }
 
@@ -151,7 +154,7 @@ func required(cmd *cobra.Command, names ...string) error {
 func writeNew(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return err
+		return fmt.Errorf("making %q: %w", path, withoutPath(err))
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {

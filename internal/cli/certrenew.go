@@ -20,7 +20,7 @@ import (
 )
 
 func addBefore(cmd *cobra.Command, before *days) {
-	cmd.Flags().Var(before, "before", "renewal is due when less than this is left; 0: a third of the certificate's life")
+	cmd.Flags().Var(before, "before", "renewal is due when less than this is left; default: a third of the certificate's life")
 }
 
 // codedError is an error with an exit code that its command promises.
@@ -154,7 +154,11 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 			}
 		}
 	}
-	csr, err := certs.OfCertificate(leaf).CSR(key)
+	csrPEM, err := certs.OfCertificate(leaf).CSR(key)
+	if err != nil {
+		return err
+	}
+	csr, err := certs.ParseCSR(csrPEM)
 	if err != nil {
 		return err
 	}

@@ -52,11 +52,7 @@ func (f *caFlags) check() error {
 
 // issue has the CA sign a request, and returns the certificate and those above
 // it.
-func (a *app) issue(ctx context.Context, cmd *cobra.Command, f caFlags, csrPEM []byte) ([]*x509.Certificate, error) {
-	csr, err := certs.ParseCSR(csrPEM)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) issue(ctx context.Context, cmd *cobra.Command, f caFlags, csr *x509.CertificateRequest) ([]*x509.Certificate, error) {
 	if f.arn != "" {
 		return a.issuePrivately(ctx, f, csr)
 	}
@@ -91,6 +87,10 @@ func (a *app) issuePrivately(ctx context.Context, f caFlags, csr *x509.Certifica
 	ca := provision.PrivateCA{Client: client, ARN: f.arn, Wait: wait}
 	in := provision.Issuance{CSR: certs.CSRPEM(csr), Validity: time.Duration(f.validity), TemplateARN: f.template}
 	leaf, above, err := ca.Issue(ctx, in, func(d time.Duration) {
+		if d < time.Second {
+			a.progress("waiting for the certificate")
+			return
+		}
 		a.progress("waiting for the certificate, %s so far", d.Round(time.Second))
 	})
 	if err != nil {
@@ -125,9 +125,13 @@ AWS charges for each certificate that a private CA issues.`,
 			if err := absent(certificateFile); err != nil {
 				return err
 			}
-			csr, err := safefile.ReadExisting(csrFile, certs.MaxFileSize)
+			data, err := safefile.ReadExisting(csrFile, certs.MaxFileSize)
 			if err != nil {
-				return fmt.Errorf("opening certificate request: %w", err)
+				return fmt.Errorf("opening certificate request %q: %w", csrFile, withoutPath(err))
+			}
+			csr, err := certs.ParseCSR(data)
+			if err != nil {
+				return fmt.Errorf("reading %q: %w", csrFile, err)
 			}
 			chain, err := a.issue(cmd.Context(), cmd, flags, csr)
 			if err != nil {

@@ -113,7 +113,7 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 	}
 	root.Flags().Bool("version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(unknownFlag)
 	for _, group := range []struct {
 		id, title string
 		commands  []*cobra.Command

@@ -103,15 +103,20 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 	}
 	a.notice(fmt.Sprintf("certificate of %s, valid until %s; sessions are made in %s, account %s",
 		key.Chain[0].Subject, key.Chain[0].NotAfter.Format("2006-01-02"), c.SessionRegion, strings.Split(c.RoleARN, ":")[4]))
-	option := ""
+	a.notice("next: eks-x509 whoami" + profileOptions(cmd, profile))
+	return nil
+}
+
+// profileOptions make a command use the profile that was just written.
+func profileOptions(cmd *cobra.Command, profile string) string {
+	options := ""
 	if profile != config.DefaultProfile {
-		option = " --profile " + profile
+		options = " --profile " + profile
 	}
 	if named := given(cmd)["config"]; named != "" {
-		option += " --config " + named
+		options += " --config " + named
 	}
-	a.notice("next: eks-x509 whoami" + option)
-	return nil
+	return options
 }
 
 func notYet(path string, data []byte, profile string) error {

@@ -43,6 +43,9 @@ func hints(err error, command string) []string {
 	if _, ok := errors.AsType[*noContextError](err); ok {
 		return []string{"eks-x509 kubeconfig list shows what there is"}
 	}
+	if e, ok := errors.AsType[*specError](err); ok {
+		return []string{e.hint}
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return []string{command + " --help shows what is taken"}
 	}
@@ -81,6 +84,9 @@ func hints(err error, command string) []string {
 	}
 	if is[*page.TooManyError](err) {
 		return []string{"narrow it with --since, --until or another filter; csv and ndjson have no limit"}
+	}
+	if is[*noEventError](err) {
+		return []string{"--cloudtrail takes CloudTrail's log and --kubernetes the API server's; docs/audit.md has the forms that are read"}
 	}
 	if is[*credentialsError](err) {
 		return []string{"this takes your own AWS credentials, as the AWS CLI does: --aws-profile, AWS_PROFILE, aws sso login"}
@@ -152,6 +158,8 @@ func serviceHints(e *awsapi.Error, command string) []string {
 		found = append(found, "the role needs eks:DescribeCluster on this cluster; without it: kubeconfig update --server URL --certificate-authority FILE")
 	case strings.Contains(e.Code, "ExpiredToken") && own:
 		found = append(found, "your AWS credentials have ended: get new ones (aws sso login)")
+	case own && slices.Contains([]string{"UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidSignatureException"}, e.Code):
+		found = append(found, "AWS does not take your own AWS credentials: --aws-profile or AWS_PROFILE names others; a region that does not exist (--region) is answered so as well")
 	case strings.Contains(e.Code, "ExpiredToken"), strings.Contains(e.Code, "UnrecognizedClient"), strings.Contains(e.Code, "InvalidClientTokenId"):
 		found = append(found, "the kept session is no longer taken: eks-x509 cache clear")
 	}

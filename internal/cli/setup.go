@@ -17,10 +17,18 @@ func newSetupCmd(a *app) *cobra.Command {
 		Short: "Set up trust between your CA, AWS and clusters, and take it down",
 		Long: `Set up what certificates need to reach clusters, as one CloudFormation stack:
 trust anchor, role, Roles Anywhere profile, access entries and, if asked for, a
-private CA. From a file, access.yaml, or from flags.
+private CA. From a file, access.yaml, or from flags. In this order:
 
-These commands use your own AWS credentials, found as every AWS tool finds them.`,
-		Example: "  eks-x509 setup init --file team.yaml",
+  init      writes access.yaml, to edit
+  plan      shows what would be made, and apply makes it
+  profile   writes down for a person or machine what was made; cert makes the
+            certificates
+  remove    takes it all down again
+
+These commands use your own AWS credentials, found as every AWS tool finds them.
+docs/setup.md goes through it, beside what one would do by hand.`,
+		Example: "  eks-x509 setup init --file team.yaml\n" +
+			"  eks-x509 setup plan --aws-profile administrator --new-ca 'Example CA' --cluster-name my-cluster --group viewers",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    a.group,
 	}

@@ -32,9 +32,9 @@ func newSetupMapRoleCmd(a *app) *cobra.Command {
 		Use:   "map-role",
 		Short: "Map the role in clusters that still have aws-auth, or --remove it",
 		Long: `Write the role into the ConfigMap aws-auth of clusters that have no access entries
-yet (authentication mode CONFIG_MAP), as eksctl create iamidentitymapping does: by
---role-arn and the other flags, or for the stack's role in the clusters of
-access.yaml that say awsAuth: true.
+yet (authentication mode CONFIG_MAP), as eksctl create iamidentitymapping does: in
+the clusters of access.yaml that say awsAuth: true, or by flags; the role is the
+stack's, or --role-arn.
 
 Nothing but the role's own lines is changed, and if others write at the same time,
 nothing of theirs is lost. A path in the role's ARN is left out: an entry with one
@@ -126,29 +126,36 @@ func (f *mapFlags) check(cmd *cobra.Command) error {
 		return misuse("--dry-run and --output exclude each other")
 	}
 	if f.roleARN != "" {
-		if len(f.clusters) == 0 {
-			return misuse("no --cluster-name given")
+		if err := exclude("role-arn", "file", "stack"); err != nil {
+			return err
 		}
-		return exclude("role-arn", "file", "stack")
 	}
-	for _, name := range []string{"cluster-name", "username", "group"} {
-		if _, ok := flags[name]; ok {
-			return misuse("no --role-arn given")
+	if len(f.clusters) == 0 {
+		for _, name := range []string{"role-arn", "username", "group"} {
+			if _, ok := flags[name]; ok {
+				return misuse("no --cluster-name given")
+			}
 		}
 	}
 	return nil
 }
 
-// wantedMappings are complete, by the flags or by the file and its stack.
+// wantedMappings are complete: the clusters by the flags or by the file, the role
+// by the flag or by the stack.
 func (a *app) wantedMappings(cmd *cobra.Command, flags mapFlags, admin adminFlags) (client awsapi.Client, wanted []clusterMapping, err error) {
-	if flags.roleARN == "" {
-		return a.mappingsOfStack(cmd, flags, admin)
-	}
 	for _, name := range flags.clusters {
 		if err := ekstoken.CheckClusterName(name); err != nil {
 			return client, nil, &usageError{err}
 		}
 		wanted = append(wanted, clusterMapping{name, provision.Mapping{RoleARN: flags.roleARN, Username: flags.username, Groups: flags.groups}})
+	}
+	if len(wanted) == 0 {
+		if wanted, err = mappingsOfFile(cmd, flags.spec); err != nil {
+			return client, nil, err
+		}
+	}
+	if flags.roleARN == "" {
+		return a.mappingsOfStack(cmd, wanted, flags, admin)
 	}
 	if err := a.completeMappings(wanted, flags.remove); err != nil {
 		return client, nil, &usageError{err}
@@ -157,10 +164,12 @@ func (a *app) wantedMappings(cmd *cobra.Command, flags mapFlags, admin adminFlag
 	return client, wanted, err
 }
 
-func (a *app) mappingsOfStack(cmd *cobra.Command, flags mapFlags, admin adminFlags) (awsapi.Client, []clusterMapping, error) {
-	s, err := flags.spec.spec(cmd)
+// mappingsOfFile are those of its clusters that are still on aws-auth, without the
+// role.
+func mappingsOfFile(cmd *cobra.Command, flags specFlags) ([]clusterMapping, error) {
+	s, err := flags.spec(cmd)
 	if err != nil {
-		return awsapi.Client{}, nil, err
+		return nil, err
 	}
 	var wanted []clusterMapping
 	for _, c := range s.Clusters {
@@ -169,8 +178,12 @@ func (a *app) mappingsOfStack(cmd *cobra.Command, flags mapFlags, admin adminFla
 		}
 	}
 	if len(wanted) == 0 {
-		return awsapi.Client{}, nil, misuse("no cluster with awsAuth: true found; --role-arn and --cluster-name do without a file")
+		return nil, misuse("no cluster with awsAuth: true found; --cluster-name and --group do without a file")
 	}
+	return wanted, nil
+}
+
+func (a *app) mappingsOfStack(cmd *cobra.Command, wanted []clusterMapping, flags mapFlags, admin adminFlags) (awsapi.Client, []clusterMapping, error) {
 	stack, state, err := a.existing(cmd.Context(), flags.spec, admin)
 	if err != nil {
 		return stack.Client, nil, err

@@ -70,6 +70,8 @@ func beforehand(s provision.Spec, changes []provision.Change) []string {
 				price = "about 50 US dollars a month"
 			}
 			lines = append(lines, "AWS charges "+price+" for the private CA, from now until it is deleted, and for each certificate (https://aws.amazon.com/private-ca/pricing/)")
+		case c.Action == "Modify" && c.Replacement == "Conditional":
+			lines = append(lines, fmt.Sprintf("%s may be replaced, not changed: %s", c.LogicalID, replaced(c.Type)))
 		case c.Action == "Modify" && c.Replacement != "False":
 			lines = append(lines, fmt.Sprintf("%s is replaced, not changed: %s", c.LogicalID, replaced(c.Type)))
 		case c.Action == "Remove":

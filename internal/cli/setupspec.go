@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,44 @@ func addSpec(cmd *cobra.Command, f *specFlags) {
 	cmd.Flags().StringVar(&f.username, "username", "", "Kubernetes `NAME` of the users; may hold {{SessionName}} after a colon")
 	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "Kubernetes `GROUP` of the users; may be repeated")
 	cmd.Flags().StringArrayVar(&f.policies, "access-policy", nil, "EKS access policy by its `NAME`, such as AmazonEKSViewPolicy; may be repeated")
+	// EKS User Guide, "Review access policy permissions": those for people.
+	addChoices(cmd, "access-policy", "AmazonEKSAdminPolicy", "AmazonEKSAdminViewPolicy", "AmazonEKSClusterAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy")
 	cmd.Flags().BoolVar(&f.awsAuth, "aws-auth", false, "make no access entries: the clusters have the ConfigMap aws-auth (setup map-role)")
+}
+
+// specError is one of access.yaml, whose keys no --help shows.
+type specError struct {
+	err  error
+	hint string
+}
+
+func (e *specError) Error() string { return e.err.Error() }
+func (e *specError) Unwrap() error { return e.err }
+
+const keysHint = "docs/setup.md has the keys of access.yaml; eks-x509 setup init --file FILE writes an example of each"
+
+// openSpec opens a file that says what is wanted.
+func openSpec(file string) (provision.Spec, error) {
+	data, err := safefile.ReadExisting(file, 1<<20)
+	if errors.Is(err, os.ErrNotExist) {
+		return provision.Spec{}, &specError{fmt.Errorf("opening %q: %w", file, withoutPath(err)), fmt.Sprintf("eks-x509 setup init --file %s writes one to start from", shown(file))}
+	}
+	if err != nil {
+		return provision.Spec{}, fmt.Errorf("opening %q: %w", file, withoutPath(err))
+	}
+	s, err := provision.ParseSpec(data)
+	if err != nil {
+		err = &specError{&usageError{fmt.Errorf("reading %q: %w", file, err)}, keysHint}
+	}
+	return s, err
+}
+
+// withoutPath is the cause alone, for a message that names the file.
+func withoutPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 const defaultSpecFile = "access.yaml"
@@ -67,42 +105,46 @@ func (f *specFlags) spec(cmd *cobra.Command) (provision.Spec, error) {
 		if len(byFlags) > 0 {
 			return s, misuse("both --file and %s are given: the file says it all", byFlags[0])
 		}
-		data, err := safefile.ReadExisting(file, 1<<20)
-		if errors.Is(err, os.ErrNotExist) && f.file == "" {
-			return s, misuse("no %s here, and no flag says what is wanted", defaultSpecFile)
-		}
-		if err != nil {
-			return s, fmt.Errorf("opening %q: %w", file, err)
-		}
-		if s, err = provision.ParseSpec(data); err != nil {
-			return s, &usageError{fmt.Errorf("reading %q: %w", file, err)}
+		var err error
+		if s, err = openSpec(file); errors.Is(err, os.ErrNotExist) && f.file == "" {
+			return s, &specError{misuse("no %s here, and no flag says what is wanted", defaultSpecFile), "eks-x509 setup init writes one to start from; or by flags: " + cmd.CommandPath() + " --help"}
+		} else if err != nil {
+			return s, err
 		}
 		where = fmt.Sprintf("%q", file)
 	} else {
 		s = f.fromFlags()
 	}
 	if f.stack != "" {
+		if err := checkStackFlag(f.stack); err != nil {
+			return s, err
+		}
 		s.Stack = f.stack
 	}
 	var err error
 	base := filepath.Dir(file)
-	read := func(path string) ([]byte, error) {
-		if path == "" {
+	read := func(path *string) ([]byte, error) {
+		if *path == "" {
 			return nil, nil
 		}
-		if !filepath.IsAbs(path) && file != "" {
-			path = filepath.Join(base, path) // as the file says it
+		if !filepath.IsAbs(*path) && file != "" {
+			*path = filepath.Join(base, *path) // as the file says it
 		}
-		return safefile.ReadExisting(path, 1<<20)
+		data, err := safefile.ReadExisting(*path, 1<<20)
+		return data, withoutPath(err)
 	}
-	if s.CA.BundlePEM, err = read(s.CA.Bundle); err != nil {
-		return s, fmt.Errorf("opening CA bundle: %w", err)
+	if s.CA.BundlePEM, err = read(&s.CA.Bundle); err != nil {
+		return s, &specError{fmt.Errorf("opening CA bundle %q: %w", s.CA.Bundle, err), "ca.bundle (--ca-bundle) is the file with your CA's certificate; ca.acmPcaArn (--ca-arn) names a private CA, ca.new (--new-ca) makes one"}
 	}
-	if s.Profile.SessionPolicyJSON, err = read(s.Profile.SessionPolicy); err != nil {
-		return s, fmt.Errorf("opening session policy: %w", err)
+	if s.Profile.SessionPolicyJSON, err = read(&s.Profile.SessionPolicy); err != nil {
+		return s, fmt.Errorf("opening session policy %q: %w", s.Profile.SessionPolicy, err)
 	}
 	if err := s.Complete(); err != nil {
-		return s, &usageError{fmt.Errorf("reading %s: %w", where, err)}
+		err = &usageError{fmt.Errorf("reading %s: %w", where, err)}
+		if file != "" {
+			err = &specError{err, keysHint}
+		}
+		return s, err
 	}
 	return s, nil
 }
@@ -130,25 +172,28 @@ func (f *specFlags) fromFlags() provision.Spec {
 // stackName is the stack's, for commands that need no more of the spec.
 func (f *specFlags) stackName() (string, error) {
 	if f.stack != "" {
-		return f.stack, nil
+		return f.stack, checkStackFlag(f.stack)
 	}
 	file := f.file
 	if file == "" {
 		file = defaultSpecFile
 	}
-	data, err := safefile.ReadExisting(file, 1<<20)
+	s, err := openSpec(file)
 	if errors.Is(err, os.ErrNotExist) && f.file == "" {
-		return "eks-x509", nil
+		return provision.DefaultStack, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("opening %q: %w", file, err)
-	}
-	s, err := provision.ParseSpec(data)
-	if err != nil {
-		return "", &usageError{fmt.Errorf("reading %q: %w", file, err)}
+		return "", err
 	}
 	if s.Stack == "" {
-		s.Stack = "eks-x509"
+		return provision.DefaultStack, nil
 	}
 	return s.Stack, nil
+}
+
+func checkStackFlag(name string) error {
+	if err := provision.CheckStack(name); err != nil {
+		return misuse("invalid --stack %w", err)
+	}
+	return nil
 }

@@ -102,8 +102,10 @@ func newSetupProfileCmd(a *app) *cobra.Command {
 		Long: `Write the stack's outputs into the configuration file, as a profile: trust anchor,
 Roles Anywhere profile, role, region, and the cluster if there is one. With
 --certificate and --private-key the profile is complete; of a set-up with
-sessionNameFromCN, --role-session-name is the certificate's common name.`,
-		Example: "  eks-x509 setup profile --aws-profile administrator --stack team-access --profile team",
+sessionNameFromCN, --role-session-name is the certificate's common name. For
+somebody else, --config FILE makes a file to hand over: it holds no secret.`,
+		Example: "  eks-x509 setup profile --aws-profile administrator --stack team-access --profile team\n" +
+			"  eks-x509 setup profile --aws-profile administrator --stack team-access --config for-alice.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			stack, state, err := a.existing(cmd.Context(), flags, admin)
@@ -118,6 +120,7 @@ sessionNameFromCN, --role-session-name is the certificate's common name.`,
 	for _, name := range []string{"profile", "config", "certificate", "private-key", "role-session-name"} {
 		addSetting(cmd, name)
 	}
+	a.complete(cmd, "profile", a.profileNames)
 	cmd.Flags().SortFlags = false
 	return cmd
 }
@@ -147,7 +150,7 @@ func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state prov
 	if err != nil {
 		return err
 	}
-	return a.editConfig(cmd.Context(), path, func(data []byte) ([]byte, error) {
+	err = a.editConfig(cmd.Context(), path, func(data []byte) ([]byte, error) {
 		has, err := config.HasProfile(path, data, profile)
 		if err != nil {
 			return nil, err
@@ -164,4 +167,11 @@ func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state prov
 		}
 		return data, nil
 	})
+	if err != nil {
+		return err
+	}
+	if values["certificate"] != "" {
+		a.notice("next: eks-x509 whoami" + profileOptions(cmd, profile))
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -77,6 +78,26 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 		return misuse("unknown command %q (is it %q?)", name, near[0])
 	}
 	return misuse("unknown command %q", name)
+}
+
+// unknownFlag names the flag that was meant, if it is one word more: --aws-profile
+// for the AWS CLI's --profile, --cluster-name for --cluster.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || unknown.GetSpecifiedShortnames() != "" {
+		return &usageError{err}
+	}
+	name := unknown.GetSpecifiedName()
+	var near []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden && (strings.HasPrefix(f.Name, name+"-") || strings.HasSuffix(f.Name, "-"+name)) {
+			near = append(near, f.Name)
+		}
+	})
+	if len(near) != 1 {
+		return &usageError{err}
+	}
+	return misuse("unknown flag: --%s (is it --%s?)", name, near[0])
 }
 
 // noArgs is cobra.NoArgs as a usageError.

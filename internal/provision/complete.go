@@ -23,13 +23,24 @@ var (
 // AWS: Roles Anywhere CreateProfile; IAM CreateRole.
 const minSession, maxSession, minRoleSession = 900, 43200, 3600
 
+// DefaultStack is the name of a stack that nobody named.
+const DefaultStack = "eks-x509"
+
+// CheckStack says what is wrong with a stack's name (CloudFormation CreateStack).
+func CheckStack(name string) error {
+	if !stackPattern().MatchString(name) {
+		return fmt.Errorf("%q: letters, digits and hyphens are taken, a letter first", name)
+	}
+	return nil
+}
+
 // Complete checks the spec and fills in what it leaves open.
 func (s *Spec) Complete() error {
 	if s.Stack == "" {
-		s.Stack = "eks-x509"
+		s.Stack = DefaultStack
 	}
-	if !stackPattern().MatchString(s.Stack) {
-		return invalid("stack", "%q: letters, digits and hyphens are taken, a letter first", s.Stack)
+	if err := CheckStack(s.Stack); err != nil {
+		return &Invalid{"stack", err}
 	}
 	for _, check := range []func() error{s.completeCA, s.completeNames, s.completeRole, s.completeProfile, s.completeClusters} {
 		if err := check(); err != nil {
@@ -338,6 +349,9 @@ func checkUsername(key, name string) error {
 	}
 	if before, _, ok := strings.Cut(name, "{{SessionName}}"); ok && !strings.Contains(before, ":") {
 		return invalid(key, "%q needs a colon before {{SessionName}}", name)
+	}
+	if err := checkPlaceholders(name); err != nil {
+		return &Invalid{key, err}
 	}
 	return nil
 }

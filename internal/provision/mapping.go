@@ -51,9 +51,25 @@ func (m *Mapping) Complete() error {
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
 			return fmt.Errorf("invalid username or group %q: it is empty, or has a control character", name)
 		}
+		if err := checkPlaceholders(name); err != nil {
+			return fmt.Errorf("invalid username or group: %w", err)
+		}
 	}
 	return nil
 }
+
+// checkPlaceholders: what the authenticator does not know it leaves as it is, and all
+// users would have that one name (aws-iam-authenticator, pkg/server, renderTemplate).
+func checkPlaceholders(name string) error {
+	for _, word := range placeholder().FindAllString(name, -1) {
+		if !slices.Contains([]string{"{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}"}, word) {
+			return fmt.Errorf("unsupported %s (supported: {{SessionName}}, {{SessionNameRaw}}, {{AccountID}}, {{AccessKeyID}})", word)
+		}
+	}
+	return nil
+}
+
+var placeholder = lazy(`\{\{.*?\}\}`)
 
 var roleARNPattern = lazy(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9+=,.@_-]{1,64}$`)
 

@@ -124,7 +124,31 @@ func yamlProblem(err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "unmarshal errors:\n", ""), "\n", ";")
 	text = goType().ReplaceAllString(text, "here")
+	text = unmarshal().ReplaceAllStringFunc(text, func(s string) string {
+		m := unmarshal().FindStringSubmatch(s)
+		found, wanted := strings.TrimSpace(m[2]), "keys and values are"
+		switch into := m[3]; {
+		case strings.HasPrefix(into, "[]"):
+			wanted = "a list is"
+		case into == "int":
+			wanted = "a number is"
+		case into == "bool":
+			wanted = "true or false is"
+		case into == "string":
+			wanted = "one word is"
+		}
+		switch m[1] {
+		case "seq":
+			found = "a list"
+		case "map":
+			found = "keys and values"
+		}
+		return wanted + " needed here, not " + found
+	})
 	return strings.Join(strings.Fields(text), " ")
 }
 
-var goType = lazy(`in type [A-Za-z.]+`)
+var (
+	goType    = lazy(`in type [A-Za-z.]+`)
+	unmarshal = lazy("cannot unmarshal !!([a-z]+) (`[^`]*` )?into ([^ ;]+)")
+)
