@@ -16,7 +16,7 @@ step 'For a shell.'
 type_ 'eval "$(eks-x509 env)"'
 type_ 'echo "$AWS_ACCESS_KEY_ID until $AWS_CREDENTIAL_EXPIRATION"'
 
-step 'Who is that? STS knows: the role, and as session name the serial number of the certificate.'
+step 'Who is that, to STS: the role, and as session name the serial number.'
 if command -v aws >/dev/null 2>&1 && aws --version >/dev/null 2>&1; then
 	type_ 'aws sts get-caller-identity --output json'
 else
@@ -29,7 +29,7 @@ step 'As an exec plugin of kubectl: a token for a cluster.'
 type_ 'eks-x509 token --cluster-name sandbox | cut -c 1-160'
 type_ 'eks-x509 token --cluster-name sandbox | eks-x509 token inspect'
 
-step 'What the API server learns from its webhook (TokenReview) when it gets that token.'
+step 'What the API server learns of that token from its webhook (TokenReview).'
 type_ 'eks-x509 token --cluster-name sandbox --token-only | demo token-review'
 
 step 'One command, and kubectl works. The kubeconfig of the demo is in the sandbox.'
@@ -52,7 +52,7 @@ if type_ 'eks-x509 token --cluster-name sandbox --role-session-name alice'; then
 	exit 1
 fi
 
-step 'The administrator: CA, trust anchor, role, profile, access entry, as one CloudFormation stack.'
+step 'The administrator: CA, trust anchor, role, profile, access entry: one stack.'
 type_ 'eks-x509 setup apply --aws-profile administrator --yes --stack team --new-ca "Team CA" \
     --subject-cn alice --cluster-name sandbox --username "x509:{{SessionName}}" --group view'
 type_ 'ca=$(eks-x509 setup status --aws-profile administrator --stack team |
@@ -67,12 +67,17 @@ type_ 'eks-x509 cert request --aws-profile administrator --ca-arn "$ca" \
 type_ 'eks-x509 setup profile --aws-profile administrator --stack team --profile alice \
     --certificate alice.pem --private-key alice.key'
 
-step 'Who the cluster says she is. (What is set in the environment would win over her profile.)'
+step 'Who the cluster says she is. (Variables would win over her profile.)'
 type_ 'unset EKS_X509_TRUST_ANCHOR_ARN EKS_X509_PROFILE_ARN EKS_X509_ROLE_ARN \
     EKS_X509_CERTIFICATE EKS_X509_PRIVATE_KEY'
 type_ 'eks-x509 whoami --profile alice --cluster-name sandbox | grep -E "^(arn|certificate|kubernetes)"'
 
-step 'And all of it back again: the stack goes, its CA is disabled, and alice is refused.'
+step 'Who did what: CloudTrail and the audit log of the cluster, joined.'
+type_ 'logs=${EKS_X509_CONFIG%/*}   # the folder of the sandbox'
+type_ 'eks-x509 audit timeline --subject CN=alice \
+    --cloudtrail "$logs/cloudtrail.jsonl" --kubernetes "$logs/audit.jsonl"'
+
+step 'All of it back again: the stack goes, its CA is disabled, alice is refused.'
 type_ 'eks-x509 setup remove --aws-profile administrator --yes --stack team'
 if type_ 'eks-x509 whoami --profile alice --no-cache'; then
 	echo 'the sandbox let in whoever the set-up, which is gone, let in' >&2
