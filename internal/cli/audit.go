@@ -35,8 +35,8 @@ did. It reads files and calls nobody; audit query asks where AWS keeps the logs.
 Begin with one of the two; docs/audit.md says how to get the files:`,
 		Example: "  eks-x509 audit timeline --cloudtrail cloudtrail/ --kubernetes cluster.log\n" +
 			"  eks-x509 audit query --engine cloudtrail-lookup --engine logs-insights --cluster-name my-cluster --aws-profile administrator",
-		Args:    cobra.ArbitraryArgs,
-		RunE:    a.group,
+		Args: cobra.ArbitraryArgs,
+		RunE: a.group,
 	}
 	if a.named("audit") {
 		cmd.AddCommand(

@@ -29,8 +29,8 @@ These commands use your own AWS credentials, found as every AWS tool finds them.
 docs/setup.md goes through it, beside what one would do by hand.`,
 		Example: "  eks-x509 setup init --file team.yaml\n" +
 			"  eks-x509 setup plan --aws-profile administrator --new-ca 'Example CA' --cluster-name my-cluster --group viewers",
-		Args:    cobra.ArbitraryArgs,
-		RunE:    a.group,
+		Args: cobra.ArbitraryArgs,
+		RunE: a.group,
 	}
 	if a.named("setup") {
 		cmd.AddCommand(newSetupInitCmd(a), newSetupTemplateCmd(a), newSetupPlanCmd(a), newSetupApplyCmd(a), newSetupStatusCmd(a),
@@ -66,8 +66,22 @@ func (a *app) stack(ctx context.Context, admin adminFlags, name string) (provisi
 	return provision.Stack{Client: client, Name: name, Wait: wait}, err
 }
 
+// writeDocument writes YAML, or the same as JSON.
+func (a *app) writeDocument(document []byte, output string) error {
+	if output == "json" {
+		value, err := provision.Decoded(document)
+		if err != nil {
+			return err
+		}
+		return writeJSON(a.Stdout, value)
+	}
+	_, err := a.Stdout.Write(document)
+	return err
+}
+
 func newSetupTemplateCmd(a *app) *cobra.Command {
 	var flags specFlags
+	var output string
 	cmd := &cobra.Command{
 		Use:   "template",
 		Short: "Print the CloudFormation template",
@@ -76,6 +90,9 @@ your own. It holds no account and no region: StackSets can carry it to many.`,
 		Example: `  eks-x509 setup template --new-ca 'Example CA' --cluster-name my-cluster --group viewers`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
 			s, err := flags.spec(cmd)
 			if err != nil {
 				return err
@@ -84,17 +101,18 @@ your own. It holds no account and no region: StackSets can carry it to many.`,
 			if err != nil {
 				return err
 			}
-			_, err = a.Stdout.Write(template)
-			return err
+			return a.writeDocument(template, output)
 		},
 	}
 	addSpec(cmd, &flags)
+	addOutput(cmd, &output)
+	cmd.Flag("output").Usage = "text (YAML) or json"
 	cmd.Flags().SortFlags = false
 	return cmd
 }
 
 func newSetupRBACCmd(a *app) *cobra.Command {
-	var name, role string
+	var name, role, output string
 	var users, groups []string
 	cmd := &cobra.Command{
 		Use:   "rbac",
@@ -104,6 +122,9 @@ the cluster, for: kubectl apply -f -`,
 		Example: "  eks-x509 setup rbac --user viewk8\n  eks-x509 setup rbac --group viewers --cluster-role view --name viewers",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
 			if len(users)+len(groups) == 0 {
 				return misuse("no --user and no --group given")
 			}
@@ -111,14 +132,15 @@ the cluster, for: kubectl apply -f -`,
 			if err != nil {
 				return err
 			}
-			_, err = a.Stdout.Write(manifest)
-			return err
+			return a.writeDocument(manifest, output)
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "cluster-view-role-binding", "`NAME` of the ClusterRoleBinding")
 	cmd.Flags().StringVar(&role, "cluster-role", "view", "`NAME` of the ClusterRole")
 	cmd.Flags().StringArrayVar(&users, "user", nil, "Kubernetes `NAME` of a user; may be repeated")
 	cmd.Flags().StringArrayVar(&groups, "group", nil, "`NAME` of a group; may be repeated")
+	addOutput(cmd, &output)
+	cmd.Flag("output").Usage = "text (YAML) or json"
 	cmd.Flags().SortFlags = false
 	return cmd
 }

@@ -72,7 +72,7 @@ type clusterMapping struct {
 // mappedCluster is what became of one, for --output json.
 type mappedCluster struct {
 	Cluster string             `json:"cluster"`
-	Changed bool               `json:"changed"`
+	Changed bool               `json:"changed"` // or, of a dry run, would be
 	Mapping *provision.Mapping `json:"mapping,omitempty"`
 	// Removed are the entries that were taken out, or replaced.
 	Removed []provision.Mapping `json:"removed"`
@@ -99,7 +99,7 @@ func (a *app) mapRole(cmd *cobra.Command, flags mapFlags, admin adminFlags) erro
 		done = append(done, one)
 	}
 	if flags.output == "json" {
-		return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "region": client.Region, "clusters": done})
+		return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "region": client.Region, "dryRun": flags.dryRun, "clusters": done})
 	}
 	return nil
 }
@@ -121,9 +121,6 @@ func (f *mapFlags) check(cmd *cobra.Command) error {
 		if err := exclude("remove", "username", "group", "replace"); err != nil {
 			return err
 		}
-	}
-	if f.dryRun && f.output == "json" {
-		return misuse("--dry-run and --output exclude each other")
 	}
 	if f.roleARN != "" {
 		if err := exclude("role-arn", "file", "stack"); err != nil {
@@ -256,11 +253,15 @@ func (a *app) editAWSAuth(ctx context.Context, api awsapi.KubeAPI, w clusterMapp
 	if err != nil {
 		return mappedCluster{}, err
 	}
-	if flags.dryRun && after != before {
+	switch {
+	case !flags.dryRun || after == before:
+		a.notice(told(w, found, changed, flags.remove))
+	case flags.output == "json":
+		changed = true // that is, it would be
+	default:
 		_, err := fmt.Fprint(a.Stdout, provision.DiffMapRoles(before, after, w.cluster))
 		return mappedCluster{}, err
 	}
-	a.notice(told(w, found, changed, flags.remove))
 	one := mappedCluster{Cluster: w.cluster, Changed: changed, Removed: append([]provision.Mapping{}, found...)}
 	if !flags.remove {
 		one.Mapping = &w.entry

@@ -96,6 +96,7 @@ func (a *app) setupStatus(ctx context.Context, stack provision.Stack, state prov
 func newSetupProfileCmd(a *app) *cobra.Command {
 	var flags specFlags
 	var admin adminFlags
+	var output string
 	cmd := &cobra.Command{
 		Use:   "profile",
 		Short: "Write the stack's outputs into the configuration, as a profile",
@@ -106,13 +107,16 @@ sessionNameFromCN, --role-session-name is the certificate's common name. For
 somebody else, --config FILE makes a file to hand over: it holds no secret.`,
 		Example: "  eks-x509 setup profile --aws-profile administrator --stack team-access --profile team\n" +
 			"  eks-x509 setup profile --aws-profile administrator --stack team-access --config for-alice.yaml",
-		Args:    noArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
 			stack, state, err := a.existing(cmd.Context(), flags, admin)
 			if err != nil {
 				return err
 			}
-			return a.setupProfile(cmd, stack, state)
+			return a.setupProfile(cmd, stack, state, output)
 		},
 	}
 	addStack(cmd, &flags)
@@ -121,11 +125,12 @@ somebody else, --config FILE makes a file to hand over: it holds no secret.`,
 		addSetting(cmd, name)
 	}
 	a.complete(cmd, "profile", a.profileNames)
+	addOutput(cmd, &output)
 	cmd.Flags().SortFlags = false
 	return cmd
 }
 
-func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state provision.State) error {
+func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state provision.State, output string) error {
 	values := map[string]string{"region": stack.Client.Region}
 	for key, name := range map[string]string{provision.OutputTrustAnchor: "trust-anchor-arn", provision.OutputProfile: "profile-arn", provision.OutputRole: "role-arn"} {
 		if state.Outputs[key] == "" {
@@ -172,6 +177,9 @@ func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state prov
 	}
 	if values["certificate"] != "" {
 		a.notice("next: eks-x509 whoami" + profileOptions(cmd, profile))
+	}
+	if output == "json" {
+		return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "stack": stack.Name, "region": stack.Client.Region, "file": path, "profile": profile, "settings": values})
 	}
 	return nil
 }

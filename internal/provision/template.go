@@ -81,6 +81,12 @@ func encode(root *yaml.Node) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// Decoded is a document that this package made, for who writes it as JSON.
+func Decoded(document []byte) (value any, err error) {
+	err = yaml.Unmarshal(document, &value)
+	return value, err
+}
+
 // object is a YAML mapping of keys and values in their order.
 func object(pairs ...any) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}

@@ -187,7 +187,7 @@ func (s *Sandbox) Environ() []string {
 		"EKS_X509_CONFIG=" + s.path("config.yaml"),
 		"KUBECONFIG=" + s.path("kubeconfig"),
 		"AWS_CONFIG_FILE=" + s.path("aws-config"),
-		"AWS_EC2_METADATA_DISABLED=true", // the machine's own role is real
+		"AWS_EC2_METADATA_DISABLED=true",                           // the machine's own role is real
 		"AWS_SHARED_CREDENTIALS_FILE=" + s.path("aws-credentials"), // only the administrator's, under that name
 	}
 	if len(w.TrustAnchors) > 0 {

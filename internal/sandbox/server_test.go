@@ -301,7 +301,7 @@ func TestFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Environ()) != 15 {
+	if len(s.Environ()) != 16 {
 		t.Errorf("%q", s.Environ())
 	}
 	for _, pair := range s.Environ() {
