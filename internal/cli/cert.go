@@ -7,7 +7,6 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -150,27 +149,6 @@ func required(cmd *cobra.Command, names ...string) error {
 	return nil
 }
 
-// writeNew makes a file; one that is there is never overwritten.
-func writeNew(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return fmt.Errorf("making %q: %w", path, withoutPath(err))
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
-
-// absent is for before the work: writeNew is the one that makes sure.
-func absent(path string) error {
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%q is there already, and is not overwritten", path)
-	}
-	return nil
-}
-
 // newPassword is the one for a new key: from where an old one's would come, or
 // asked for twice.
 func (a *app) newPassword(ctx context.Context, c config.Config, file string) ([]byte, error) {
@@ -295,16 +273,6 @@ func passwordFlags(cmd *cobra.Command) map[string]string {
 	}
 	return flags
 }
-
-// shown is a path as a shell takes it.
-func shown(path string) string {
-	if shellSafe().MatchString(path) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
-
-var shellSafe = lazy(`^[A-Za-z0-9_./@%+=:,-]+$`)
 
 func newCertCACmd(a *app) *cobra.Command {
 	var subject subjectFlags

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,14 +73,6 @@ func openSpec(file string) (provision.Spec, error) {
 		err = &specError{&usageError{fmt.Errorf("reading %q: %w", file, err)}, keysHint}
 	}
 	return s, err
-}
-
-// withoutPath is the cause alone, for a message that names the file.
-func withoutPath(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 const defaultSpecFile = "access.yaml"
