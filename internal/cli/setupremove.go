@@ -76,11 +76,16 @@ func (a *app) setupRemove(ctx context.Context, stack provision.Stack, how remova
 		return err
 	}
 	// Until then it may make a CA that nobody here would know of.
+	wasThere := state.ID != ""
 	if state, err = stack.Rest(ctx, state, a.tellEvent); err != nil {
 		return err
 	}
 	if state.ID == "" {
-		a.notice(fmt.Sprintf("no stack %s in %s: there is nothing to remove", stack.Name, stack.Client.Region))
+		if wasThere { // a removal that was interrupted has ended
+			a.tellRemoved(stack)
+		} else {
+			a.notice(fmt.Sprintf("no stack %s in %s: there is nothing to remove", stack.Name, stack.Client.Region))
+		}
 		return a.writeRemoved(stack, how.output, nil)
 	}
 	resources, err := stack.Resources(ctx)
@@ -112,8 +117,12 @@ func (a *app) setupRemove(ctx context.Context, stack provision.Stack, how remova
 	if err := stack.Delete(ctx, a.tellEvent); err != nil {
 		return err
 	}
-	a.notice(fmt.Sprintf("removed stack %s; sessions that were given out last until they end", stack.Name))
+	a.tellRemoved(stack)
 	return a.writeRemoved(stack, how.output, fates)
+}
+
+func (a *app) tellRemoved(stack provision.Stack) {
+	a.notice(fmt.Sprintf("removed stack %s; sessions that were given out last until they end", stack.Name))
 }
 
 func fatesOf(resources []provision.Resource, ofCA string) []fate {
