@@ -32,7 +32,7 @@ CloudTrail's CreateSession events, which name the certificate and the access key
 gave, with the audit log of the API server, which names the access key and what it
 did. It reads files and calls nobody; audit query asks where AWS keeps the logs.
 
-Begin with one of the two; docs/audit.md says how to get the files:`,
+Begin with one of the examples; docs/audit.md says how to get the files.`,
 		Example: "  eks-x509 audit timeline --cloudtrail cloudtrail/ --kubernetes cluster.log\n" +
 			"  eks-x509 audit query --engine cloudtrail-lookup --engine logs-insights --cluster-name my-cluster --aws-profile administrator",
 		Args: cobra.ArbitraryArgs,

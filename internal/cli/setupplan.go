@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/provision"
 )
 
@@ -43,7 +46,7 @@ executed and leaves nothing behind.`,
 			if err != nil {
 				return err
 			}
-			for _, line := range beforehand(s, changes) {
+			for _, line := range a.beforehand(cmd.Context(), stack.Client, s, changes) {
 				a.notice(line)
 			}
 			if output == "json" {
@@ -59,8 +62,37 @@ executed and leaves nothing behind.`,
 	return cmd
 }
 
-// beforehand are the costs and what can't be undone, said before it is done.
-func beforehand(s provision.Spec, changes []provision.Change) []string {
+// beforehand is what is said before it is done: what would fail, what costs, and
+// what can't be undone.
+func (a *app) beforehand(ctx context.Context, client awsapi.Client, s provision.Spec, changes []provision.Change) []string {
+	var lines []string
+	if slices.ContainsFunc(changes, func(c provision.Change) bool { return c.Type == "AWS::EKS::AccessEntry" && c.Action == "Add" }) {
+		lines = wrongClusters(ctx, client, s)
+	}
+	return append(lines, consequences(s, changes)...)
+}
+
+// wrongClusters are those for which CloudFormation can't make an access entry, which
+// it finds last, when a private CA is made. Who may not ask EKS is told nothing.
+func wrongClusters(ctx context.Context, client awsapi.Client, s provision.Spec) []string {
+	var lines []string
+	for _, c := range s.Clusters {
+		if c.AWSAuth {
+			continue
+		}
+		cluster, err := client.DescribeCluster(ctx, c.Name)
+		if refusal, ok := errors.AsType[*awsapi.Error](err); ok && refusal.Code == "ResourceNotFoundException" {
+			lines = append(lines, fmt.Sprintf("no cluster %s found in %s: setup apply would fail, and roll everything back", c.Name, client.Region))
+		}
+		if cluster.AuthenticationMode == "CONFIG_MAP" {
+			lines = append(lines, fmt.Sprintf("cluster %s is still on aws-auth, without access entries: setup apply would fail; awsAuth: true (--aws-auth) leaves it to setup map-role", c.Name))
+		}
+	}
+	return lines
+}
+
+// consequences are the costs and what can't be undone.
+func consequences(s provision.Spec, changes []provision.Change) []string {
 	var lines []string
 	for _, c := range changes {
 		switch {
