@@ -87,8 +87,9 @@ func newAuditAnswerCmd(a *app, answer, short, long, example string) *cobra.Comma
 
 const auditLong = `
 
-Times are UTC. What is damaged in a log is skipped and said on stderr. The format html
-is one page with everything, which needs no network; docs/audit.md has the formats.`
+Times are UTC. What is damaged in a log is skipped and said on stderr. A table is as
+wide as what it holds (less -S); the format html is one page with everything, which
+needs no network. docs/audit.md has the formats.`
 
 // openLogs finds the files of both lists.
 func (a *app) openLogs(lists ...[]string) ([][]audit.Input, error) {

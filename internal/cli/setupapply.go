@@ -70,7 +70,7 @@ func (a *app) setupApply(ctx context.Context, s provision.Spec, admin adminFlags
 		Clear: func(state provision.State) error {
 			return ask([]string{fmt.Sprintf("stack %s is %s: what is left of it is deleted, but for a private CA, and it is made anew", s.Stack, state.Status)})
 		},
-		Confirm: func(changes []provision.Change) error { return ask(a.beforehand(ctx, stack.Client, s, changes)) },
+		Confirm: func(changes []provision.Change) error { return ask(beforehand(ctx, stack.Client, s, changes)) },
 	})
 	if err != nil {
 		return err

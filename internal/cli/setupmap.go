@@ -190,7 +190,10 @@ func (a *app) mappingsOfStack(cmd *cobra.Command, wanted []clusterMapping, flags
 			return stack.Client, nil, fmt.Errorf("stack %q has no output %s (its status is %s)", stack.Name, provision.OutputRole, state.Status)
 		}
 	}
-	return stack.Client, wanted, a.completeMappings(wanted, flags.remove)
+	if err := a.completeMappings(wanted, flags.remove); err != nil {
+		return stack.Client, nil, &usageError{err}
+	}
+	return stack.Client, wanted, nil
 }
 
 func (a *app) completeMappings(wanted []clusterMapping, remove bool) error {

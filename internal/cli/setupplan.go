@@ -46,7 +46,7 @@ executed and leaves nothing behind.`,
 			if err != nil {
 				return err
 			}
-			for _, line := range a.beforehand(cmd.Context(), stack.Client, s, changes) {
+			for _, line := range beforehand(cmd.Context(), stack.Client, s, changes) {
 				a.notice(line)
 			}
 			if output == "json" {
@@ -64,7 +64,7 @@ executed and leaves nothing behind.`,
 
 // beforehand is what is said before it is done: what would fail, what costs, and
 // what can't be undone.
-func (a *app) beforehand(ctx context.Context, client awsapi.Client, s provision.Spec, changes []provision.Change) []string {
+func beforehand(ctx context.Context, client awsapi.Client, s provision.Spec, changes []provision.Change) []string {
 	var lines []string
 	if slices.ContainsFunc(changes, func(c provision.Change) bool { return c.Type == "AWS::EKS::AccessEntry" && c.Action == "Add" }) {
 		lines = wrongClusters(ctx, client, s)
