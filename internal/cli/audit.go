@@ -87,9 +87,10 @@ func newAuditAnswerCmd(a *app, answer, short, long, example string) *cobra.Comma
 
 const auditLong = `
 
-Times are UTC. What is damaged in a log is skipped and said on stderr. A table is as
-wide as what it holds (less -S); the format html is one page with everything, which
-needs no network. docs/audit.md has the formats.`
+Times are UTC. What is damaged in a log is skipped and said on stderr. At a
+terminal a table's long names lose their middle; in a pipe it is as wide as what it
+holds (less -S). The format html is one page with everything, which needs no network.
+docs/audit.md has the formats.`
 
 // openLogs finds the files of both lists.
 func (a *app) openLogs(lists ...[]string) ([][]audit.Input, error) {

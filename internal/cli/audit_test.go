@@ -73,6 +73,29 @@ func TestColumns(t *testing.T) {
 	}
 }
 
+// Where a terminal ends, the longest names lose their middle.
+func TestColumnsOfATerminal(t *testing.T) {
+	t.Parallel()
+	serial := strings.Repeat("0123456789", 4)
+	for limit, want := range map[int]string{
+		0:   "get  tester:" + serial + "  " + serial + "  here\n",
+		100: "get  tester:" + serial + "  " + serial + "  here\n",
+		80:  "get  tester:012345678…4567890123456789  01234567890123456…4567890123456789  here\n",
+	} {
+		var b bytes.Buffer
+		w := bufio.NewWriter(&b)
+		c := &columns{w: w, limit: limit}
+		c.row("get", "tester:"+serial, serial, "here")
+		c.end()
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.String(); got != want {
+			t.Errorf("for %d columns:\n%swant\n%s", limit, got, want)
+		}
+	}
+}
+
 // No output has a character that a terminal obeys, and JSON stays what it was.
 func TestNoControlCharacters(t *testing.T) {
 	t.Parallel()
@@ -87,7 +110,7 @@ func TestNoControlCharacters(t *testing.T) {
 		"json":   func(w *bufio.Writer) error { return writeAuditJSON(w, answerWho, records, r) },
 		"ndjson": func(w *bufio.Writer) error { return writeAuditLines(w, answerTimeline, records, r) },
 		"csv":    func(w *bufio.Writer) error { return writeAuditCSV(w, answerTimeline, records) },
-		"table":  func(w *bufio.Writer) error { return writeAuditTable(w, answerTimeline, records, r.Findings) },
+		"table":  func(w *bufio.Writer) error { return writeAuditTable(w, answerTimeline, records, r.Findings, 0) },
 	} {
 		var b bytes.Buffer
 		w := bufio.NewWriter(&b)

@@ -92,7 +92,7 @@ func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *a
 	case "html":
 		err = page.Write(out, r, page.Options{Made: a.Now(), Filter: f.asked()})
 	default:
-		err = writeAuditTable(out, answer, noted, r.Findings)
+		err = writeAuditTable(out, answer, noted, r.Findings, a.width())
 	}
 	if err == nil {
 		err = out.Flush()

@@ -3,23 +3,28 @@ package cli
 import (
 	"bufio"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/eks-x509/eks-x509/internal/audit"
 )
 
-// writeAuditTable writes an answer for a person, and the findings below it.
-func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, findings []audit.Finding) error {
-	t := &columns{w: w}
+// writeAuditTable writes an answer for a person, and the findings below it; so
+// wide at most, if that can be done; 0: as wide as it is.
+func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, findings []audit.Finding, width int) error {
+	t := &columns{w: w, limit: width}
 	switch answer {
 	case answerTimeline:
-		t.indent = "  "
+		t.indent, t.whole = "  ", []int{0}
 	case answerWho:
+		t.whole = []int{0}
 		t.row("TIME", "VERB", "RESOURCE", "NAMESPACE/NAME", "CODE", "DECISION", "USER", "SUBJECT", "SERIAL", "SOURCE IP")
 	case answerSessions:
+		t.whole = []int{0, 1, 6}
 		t.row("FROM", "TO", "SUBJECT", "SERIAL", "ROLE", "SOURCE IP", "ACCESS KEY ID", "ACTIONS", "DENIED")
 	case answerSummary:
+		t.whole = []int{8, 9}
 		t.row("SUBJECT", "SERIAL", "ISSUER", "ROLES", "SESSIONS", "REFUSED", "ACTIONS", "DENIED", "FIRST SEEN", "LAST SEEN")
 	}
 	begun := false
@@ -143,14 +148,18 @@ func dash(s string) string {
 type columns struct {
 	w      *bufio.Writer
 	indent string
+	limit  int   // of a line; 0: none
+	whole  []int // columns of which nothing may be left out
 	held   [][]string
 	widths []int
 	err    error
 }
 
 const (
-	heldRows = 500
-	widest   = 60 // what one long name may take from all other rows
+	heldRows  = 500
+	widest    = 60 // what one long name may take from all other rows
+	narrowest = 13 // what is left of a long name where a line must be short
+	gap       = 2
 )
 
 func (t *columns) row(cells ...string) {
@@ -175,19 +184,55 @@ func (t *columns) measure() {
 			t.widths[i] = max(t.widths[i], min(utf8.RuneCountInString(cell), widest))
 		}
 	}
+	t.fit()
 	for _, row := range t.held {
 		t.write(row)
 	}
 	t.held = nil
 }
 
+// fit takes from the widest columns what a line has too much.
+func (t *columns) fit() {
+	if t.limit == 0 || len(t.widths) == 0 {
+		return
+	}
+	total := len(t.indent) - gap
+	for _, width := range t.widths {
+		total += width + gap
+	}
+	for ; total > t.limit; total-- {
+		most := -1
+		for i, width := range t.widths {
+			if width > narrowest && (most < 0 || width > t.widths[most]) && !slices.Contains(t.whole, i) {
+				most = i
+			}
+		}
+		if most < 0 {
+			return
+		}
+		t.widths[most]--
+	}
+}
+
+// short leaves out the middle: names differ at their ends.
+func short(cell string, width int) string {
+	letters := []rune(cell)
+	if len(letters) <= width {
+		return cell
+	}
+	return string(letters[:width/2]) + "…" + string(letters[len(letters)-(width-width/2-1):])
+}
+
 func (t *columns) write(cells []string) {
 	var line strings.Builder
 	line.WriteString(t.indent)
 	for i, cell := range cells {
+		if t.limit > 0 && !slices.Contains(t.whole, i) {
+			cell = short(cell, max(t.widths[i], narrowest))
+		}
 		line.WriteString(cell)
 		if i < len(cells)-1 {
-			line.WriteString(strings.Repeat(" ", max(t.widths[i]-utf8.RuneCountInString(cell), 0)+2))
+			line.WriteString(strings.Repeat(" ", max(t.widths[i]-utf8.RuneCountInString(cell), 0)+gap))
 		}
 	}
 	line.WriteByte('\n')

@@ -159,6 +159,14 @@ func (a *app) renderReport(r doctor.Report) []byte {
 	return b.Bytes()
 }
 
+// width is the terminal's, 0 if stdout is none.
+func (a *app) width() int {
+	if f, ok := a.stdout.w.(*os.File); ok {
+		return term.Width(f)
+	}
+	return 0
+}
+
 // colour: only on a terminal, and never against NO_COLOR (https://no-color.org).
 func (a *app) colour() bool {
 	f, ok := a.stdout.w.(*os.File)

@@ -48,6 +48,21 @@ func echoOff(f *os.File) (restore func(), err error) {
 	}, nil
 }
 
+// Width is how many columns the terminal f has; 0: f is none, or nobody knows.
+func Width(f *os.File) int {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	width := 0
+	_ = raw.Control(func(fd uintptr) {
+		if size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ); err == nil {
+			width = int(size.Col)
+		}
+	})
+	return width
+}
+
 // IsTerminal says whether what is written to f is seen by a person.
 func IsTerminal(f *os.File) bool {
 	raw, err := f.SyscallConn()

@@ -32,6 +32,15 @@ func echoOff(f *os.File) (restore func(), err error) {
 	return func() { _ = windows.SetConsoleMode(console, before) }, nil
 }
 
+// Width is how many columns the terminal f has; 0: f is none, or nobody knows.
+func Width(f *os.File) int {
+	var info windows.ConsoleScreenBufferInfo
+	if windows.GetConsoleScreenBufferInfo(windows.Handle(f.Fd()), &info) != nil {
+		return 0
+	}
+	return int(info.Window.Right-info.Window.Left) + 1
+}
+
 // IsTerminal says whether what is written to f is seen by a person, and
 // understands escape sequences.
 func IsTerminal(f *os.File) bool {
