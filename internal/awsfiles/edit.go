@@ -19,7 +19,6 @@ const (
 // end of the file if the profile is not there. If the profile has other settings
 // that decide about credentials, or is there twice, the warnings say so.
 func SetCredentialProcess(data []byte, profile, command string) (edited []byte, warnings []string, err error) {
-	command = strings.TrimSpace(command)
 	if err := checkProfile(profile); err != nil {
 		return nil, nil, err
 	}
@@ -49,6 +48,10 @@ func checkCommand(command string) error {
 	}
 	if !utf8.ValidString(command) || strings.ContainsFunc(command, unprintable) {
 		return errors.New("invalid command: it is not one line of text")
+	}
+	// Of a last word that ends with an escaped space, readers would leave the backslash.
+	if command != strings.TrimSpace(command) {
+		return errors.New("invalid command: spaces around it are taken away by readers of the AWS config file")
 	}
 	// aws-sdk-go-v2, internal/ini: both happen without regard to the shell's words.
 	if uncommented(command) != command {
@@ -132,10 +135,10 @@ func (f *file) addSection(command string) {
 		f.lines = []string{section}
 		return
 	}
-	switch {
-	case ending(f.lines[last]) == "" && f.lines[last] != bom:
+	switch empty := last == 0 && f.lines[last] == bom; { // further down it is a character
+	case ending(f.lines[last]) == "" && !empty:
 		section = eol + eol + section
-	case strings.TrimSpace(f.lines[last]) != "" && f.lines[last] != bom:
+	case strings.TrimSpace(f.lines[last]) != "" && !empty:
 		section = eol + section
 	}
 	f.lines[last] += section

@@ -64,7 +64,7 @@ func TestSetCredentialProcess(t *testing.T) {
 			if diff := cmp.Diff(row.want, string(got)); diff != "" {
 				t.Error(diff)
 			}
-			again, _, err := SetCredentialProcess(got, row.profile, " cmd\t")
+			again, _, err := SetCredentialProcess(got, row.profile, "cmd")
 			if err != nil || string(again) != string(got) {
 				t.Errorf("a second time: %q, %v", again, err)
 			}
@@ -120,7 +120,8 @@ func TestSetCredentialProcessRefuses(t *testing.T) {
 		{"a control character in the profile", "x\x1by", "cmd", "", `invalid profile name "x\x1by"` + unsupported},
 		{"a comment in the profile", "x #y", "cmd", "", `invalid profile name "x #y"` + unsupported},
 		{"no UTF-8 in the profile", "x\xff", "cmd", "", `invalid profile name "x\xff"` + unsupported},
-		{"no command", "x", " ", "", "invalid command: it is empty"},
+		{"no command", "x", "", "", "invalid command: it is empty"},
+		{"a space at the command's end", "x", `cmd a\ `, "", "invalid command: spaces around it are taken away by readers of the AWS config file"},
 		{"a newline in the command", "x", "a\nrole_arn = b", "", "invalid command: it is not one line of text"},
 		{"a carriage return in the command", "x", "a\rb", "", "invalid command: it is not one line of text"},
 		{"a line separator in the command", "x", "a\u2028b", "", "invalid command: it is not one line of text"},
