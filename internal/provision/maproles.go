@@ -31,6 +31,10 @@ func parseMapRoles(text string) (*mapRoles, error) {
 	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
 		return nil, fmt.Errorf("malformed mapRoles in aws-auth: %s", yamlProblem(err))
 	}
+	// YAML 1.1 §4.2: line breaks to the parser, and to nobody who looks at the text.
+	if strings.ContainsAny(strings.ReplaceAll(text, "\r\n", "\n"), "\r\u0085\u2028\u2029") {
+		return nil, unsupportedText("a line that ends with another character than a newline")
+	}
 	m := &mapRoles{lines: strings.SplitAfter(text, "\n")}
 	if m.lines[len(m.lines)-1] == "" {
 		m.lines = m.lines[:len(m.lines)-1]
@@ -40,6 +44,13 @@ func parseMapRoles(text string) (*mapRoles, error) {
 	}
 	list := document.Content[0]
 	switch {
+	case list.Anchor != "" || list.Style&yaml.TaggedStyle != 0:
+		return nil, unsupportedText("an anchor or a tag of the whole list")
+	case list.Tag == "!!null" && list.Value == "":
+		if strings.TrimSpace(text) != "---" { // whatever says nothing else may say something of what follows
+			return nil, unsupportedText("its empty list")
+		}
+		return m, nil
 	case list.Tag == "!!null", list.Kind == yaml.SequenceNode && len(list.Content) == 0:
 		return m, m.cutEmpty(list)
 	case list.Kind != yaml.SequenceNode:
