@@ -32,13 +32,21 @@ CloudTrail's CreateSession events, which name the certificate and the access key
 gave, with the audit log of the API server, which names the access key and what it
 did. It reads files and calls nobody; audit query asks where AWS keeps the logs.
 
-Begin with one of the examples; docs/audit.md says how to get the files.`,
+Begin with one of the examples; docs/audit.md says how to get the files. With files
+and no question it is audit timeline.`,
 		Example: "  eks-x509 audit timeline --cloudtrail cloudtrail/ --kubernetes cluster.log\n" +
 			"  eks-x509 audit query --engine cloudtrail-lookup --engine logs-insights --cluster-name my-cluster --aws-profile administrator",
 		Args: cobra.ArbitraryArgs,
 		RunE: a.group,
 	}
 	if a.named("audit") {
+		timeline := a.auditAnswer(cmd, answerTimeline)
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().NFlag() == 0 {
+				return a.group(cmd, args)
+			}
+			return timeline(cmd, args)
+		}
 		cmd.AddCommand(
 			newAuditAnswerCmd(a, answerTimeline, "Show each session and what was done with it", `Show each session with its certificate, from when to when it went, from which
 address and with which role; below it each action.`, "  eks-x509 audit timeline --cloudtrail cloudtrail/ --kubernetes cluster.log --since 2026-11-23\n"+
@@ -57,32 +65,37 @@ it was first and last seen.`, "  eks-x509 audit summary --cloudtrail cloudtrail/
 }
 
 func newAuditAnswerCmd(a *app, answer, short, long, example string) *cobra.Command {
-	var flags auditFlags
-	var cloudtrail, kubernetes []string
-	var lists pathLists
 	cmd := &cobra.Command{
 		Use:     answer + " [--cloudtrail PATH...] [--kubernetes PATH...]",
 		Short:   short,
 		Long:    long + auditLong,
 		Example: example,
 		Args:    cobra.ArbitraryArgs, // pathLists refuses those that are of neither
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := lists.take(args); err != nil {
-				return err
-			}
-			logs, err := a.openLogs(cloudtrail, kubernetes)
-			if err != nil {
-				return err
-			}
-			return a.answerAudit(cmd.Context(), answer, logs[0], logs[1], flags)
-		},
 	}
+	cmd.RunE = a.auditAnswer(cmd, answer)
+	return cmd
+}
+
+// auditAnswer gives a command the flags of a question, and is what answers it.
+func (a *app) auditAnswer(cmd *cobra.Command, answer string) func(*cobra.Command, []string) error {
+	var flags auditFlags
+	var cloudtrail, kubernetes []string
+	var lists pathLists
 	lists.flags = cmd.Flags()
 	cmd.Flags().Var(lists.add(&cloudtrail), "cloudtrail", "files and folders of CloudTrail's, plain or .gz; - is stdin; may be repeated")
 	cmd.Flags().Var(lists.add(&kubernetes), "kubernetes", "the same of the cluster's audit log")
 	addAuditFlags(cmd, &flags)
 	cmd.Flags().SortFlags = false
-	return cmd
+	return func(cmd *cobra.Command, args []string) error {
+		if err := lists.take(args); err != nil {
+			return err
+		}
+		logs, err := a.openLogs(cloudtrail, kubernetes)
+		if err != nil {
+			return err
+		}
+		return a.answerAudit(cmd.Context(), answer, logs[0], logs[1], flags)
+	}
 }
 
 const auditLong = `
