@@ -13,7 +13,6 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
-	"github.com/eks-x509/eks-x509/internal/doctor"
 	"github.com/eks-x509/eks-x509/internal/format"
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/kubeconfig"
@@ -41,11 +40,19 @@ func (a *app) kubeEntry(ctx context.Context, cmd *cobra.Command, c config.Config
 	}
 	// The host of the token's STS, whatever AWS_REGION says when kubectl runs.
 	args := append(append([]string{"token"}, which...), "--region", region)
+	apiVersion, err := execVersion(flags.apiVersion)
+	if err != nil {
+		return kubeconfig.Entry{}, err
+	}
+	if apiVersion != format.ExecV1Beta1 {
+		// For clients that compare the answer's version and do not set KUBERNETES_EXEC_INFO.
+		args = append(args, "--exec-api-version", apiVersion[strings.LastIndexByte(apiVersion, '/')+1:])
+	}
 	entry := kubeconfig.Entry{
 		Cluster: cluster.ARN, User: flags.userAlias, Context: flags.alias, Server: cluster.Endpoint,
 		CertificateAuthorityData: cluster.CertificateAuthority, ProxyURL: flags.proxyURL, Namespace: flags.namespace,
 		Exec: kubeconfig.Exec{
-			APIVersion: a.execVersion(ctx), Command: command, Args: append(args, settings...),
+			APIVersion: apiVersion, Command: command, Args: append(args, settings...),
 			InteractiveMode: a.interactiveMode(ctx, c),
 			InstallHint:     "eks-x509 is needed to reach this cluster: install it and put it on your PATH",
 		},
@@ -84,19 +91,6 @@ func sameFile(a, b string) bool {
 	x, errX := os.Stat(a)
 	y, errY := os.Stat(b)
 	return errX == nil && errY == nil && os.SameFile(x, y)
-}
-
-// execVersion is v1 if kubectl knows it (1.22 and later), else v1beta1, which
-// every kubectl in use does.
-func (a *app) execVersion(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "kubectl", "version", "--client", "-o", "json").Output()
-	if err != nil {
-		return format.ExecV1Beta1
-	}
-	if _, minor, err := doctor.KubectlVersion(out); err != nil || minor < 22 {
-		return format.ExecV1Beta1
-	}
-	return format.ExecV1
 }
 
 // interactiveMode is Never, unless the key's password may have to be asked for.

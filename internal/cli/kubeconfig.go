@@ -31,7 +31,7 @@ func newKubeconfigCmd(a *app) *cobra.Command {
 
 type updateFlags struct {
 	name, kubeconfig, alias, userAlias, namespace, proxyURL string
-	server, authority                                       string
+	server, authority, apiVersion                           string
 	dryRun, noCurrent, absolutePath, selfContained          bool
 }
 
@@ -67,6 +67,7 @@ What was given by flag or variable is; --self-contained writes it all.`,
 	f.StringVar(&flags.proxyURL, "proxy-url", "", "`URL` of the proxy that kubectl takes to the cluster")
 	f.StringVar(&flags.server, "server", "", "`URL` of the API server: EKS is not asked")
 	f.StringVar(&flags.authority, "certificate-authority", "", "`FILE` with the API server's CA, for --server")
+	addExecVersion(cmd, &flags.apiVersion, "`VERSION` of the entry's exec plugin API: v1beta1, which every client knows, or v1")
 	f.BoolVar(&flags.noCurrent, "no-set-current", false, "leave the current context as it is")
 	f.BoolVar(&flags.absolutePath, "absolute-path", false, "write this program's whole path, for programs with another PATH (IDEs, GUIs)")
 	f.BoolVar(&flags.selfContained, "self-contained", false, "write every setting into the entry, and no profile's name")
@@ -124,6 +125,9 @@ func (f updateFlags) check(cmd *cobra.Command) error {
 		if err != nil || parsed.Host == "" || parsed.Scheme != "https" && (u.flag == "--server" || parsed.Scheme != "http" && parsed.Scheme != "socks5") {
 			return misuse("invalid %s: a URL such as https://host is needed", u.flag)
 		}
+	}
+	if _, err := execVersion(f.apiVersion); err != nil {
+		return err
 	}
 	if f.namespace != "" && !isNamespace(f.namespace) {
 		return misuse("invalid --namespace %q: at most 63 lower-case letters, digits and hyphens are taken, the first and the last no hyphen", f.namespace)

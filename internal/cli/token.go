@@ -20,8 +20,9 @@ import (
 const signingStep = 5 * time.Minute
 
 type tokenFlags struct {
-	fresh     bool
-	tokenOnly bool
+	fresh      bool
+	tokenOnly  bool
+	apiVersion string
 }
 
 func newTokenCmd(a *app) *cobra.Command {
@@ -31,7 +32,8 @@ func newTokenCmd(a *app) *cobra.Command {
 		Short: "Print a token for an EKS cluster as kubectl's exec plugin",
 		Long: `Print an ExecCredential with a bearer token for the cluster, as kubectl and every
 other program built on client-go ask for it. The apiVersion is the one that
-KUBERNETES_EXEC_INFO asks for (v1 or v1beta1; without it v1beta1).
+KUBERNETES_EXEC_INFO asks for (v1 or v1beta1). Some clients do not set this variable:
+for them it is the one of --exec-api-version.
 
 The signing time is rounded down to a step of 5 minutes, so that calls close
 together give the same token while the session lasts.`,
@@ -44,16 +46,37 @@ together give the same token while the session lasts.`,
 	cmd.Flags().StringP("cluster-id", "i", "", "the same; for a local cluster on Outposts, its `ID`")
 	cmd.Flags().BoolVar(&flags.fresh, "fresh", false, "sign with the present second, not a 5-minute step")
 	cmd.Flags().BoolVar(&flags.tokenOnly, "token-only", false, "print the bare token, not an ExecCredential")
+	addExecVersion(cmd, &flags.apiVersion, "`VERSION` of the ExecCredential if KUBERNETES_EXEC_INFO does not name it: v1beta1 or v1")
 	addSessionFlags(a, cmd)
 	cmd.AddCommand(newTokenInspectCmd(a))
 	return cmd
 }
 
+// addExecVersion adds --exec-api-version.
+func addExecVersion(cmd *cobra.Command, value *string, usage string) {
+	cmd.Flags().StringVar(value, "exec-api-version", "v1beta1", usage)
+	addChoices(cmd, "exec-api-version", "v1beta1", "v1")
+}
+
+// execVersion checks --exec-api-version.
+func execVersion(value string) (string, error) {
+	version, err := format.ExecVersion(value)
+	if err != nil {
+		return "", misuse("invalid --exec-api-version: %w", err)
+	}
+	return version, nil
+}
+
 func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags) error {
 	// First what costs nothing: under kubectl each mistake is paid five times.
-	apiVersion, err := format.ParseExecInfo(a.Getenv(config.ExecInfoVariable))
+	apiVersion, err := execVersion(flags.apiVersion)
 	if err != nil {
-		return &config.Error{Where: config.ExecInfoVariable, Err: err}
+		return err
+	}
+	if info := a.Getenv(config.ExecInfoVariable); info != "" {
+		if apiVersion, err = format.ParseExecInfo(info); err != nil {
+			return &config.Error{Where: config.ExecInfoVariable, Err: err}
+		}
 	}
 	c, err := a.config(cmd)
 	if err != nil {

@@ -107,7 +107,7 @@ func newPatient(t *testing.T) *patient {
 		STSEndpoint: p.s.URL(), EKSEndpoint: p.s.URL(),
 		Kubeconfig: []string{kubeconfig},
 		KubeContexts: []doctor.KubeContext{{
-			Name: "sandbox", File: kubeconfig, Server: p.s.URL() + "/k8s/sandbox", User: "sandbox", APIVersion: "client.authentication.k8s.io/v1",
+			Name: "sandbox", File: kubeconfig, Server: p.s.URL() + "/k8s/sandbox", User: "sandbox", APIVersion: "client.authentication.k8s.io/v1beta1",
 			Command: "eks-x509", InteractiveMode: "Never", Cluster: "sandbox", Ours: true, Current: true,
 		}},
 		RunCommand: func(context.Context, string, ...string) ([]byte, error) {

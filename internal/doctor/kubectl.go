@@ -93,11 +93,29 @@ func checkKubeconfig(_ context.Context, f *facts) Result {
 		for _, problem := range f.entryProblems(k) {
 			r.add(Failed, fmt.Sprintf("context %q: %s", k.Name, problem), update)
 		}
+		if k.APIVersion == execGroup+"v1" && !answersV1(k.Args) {
+			r.add(Note, fmt.Sprintf("context %q: clients that do not set KUBERNETES_EXEC_INFO get v1beta1, and the entry says v1", k.Name),
+				update+" writes v1beta1; with --exec-api-version v1 it writes an entry whose answers are v1")
+		}
 	}
 	if !slices.ContainsFunc(entries, func(k KubeContext) bool { return k.Current }) {
 		r.add(Note, "the current context is another", "kubectl config use-context "+strconv.Quote(entries[0].Name))
 	}
 	return r
+}
+
+// answersV1 says whether a token command answers v1 without being asked.
+func answersV1(args []string) bool {
+	for i, arg := range args {
+		value, joined := strings.CutPrefix(arg, "--exec-api-version=")
+		if !joined && i > 0 && args[i-1] == "--exec-api-version" {
+			value, joined = arg, true
+		}
+		if joined && strings.TrimPrefix(value, execGroup) == "v1" {
+			return true
+		}
+	}
+	return false
 }
 
 // entryProblems are why kubectl would not run us, or would ask another cluster.

@@ -140,8 +140,14 @@ func kubectlMoods() []mood {
 		{"no context of ours", "kubeconfig", func(p *patient) { p.in.KubeContexts = nil }, note, "", "no context that runs us", "eks-x509 kubeconfig update --cluster-name sandbox"},
 		{"a kubeconfig that can't be read", "kubeconfig", func(p *patient) { p.in.KubeconfigErr = errors.New("malformed YAML") }, failed, doctor.Other, "malformed YAML", "kubectl config view"},
 		{"v1alpha1", "kubeconfig", func(p *patient) { p.in.KubeContexts[0].APIVersion = "client.authentication.k8s.io/v1alpha1" }, failed, doctor.Other, "unsupported apiVersion", "kubeconfig update"},
-		{"v1 without interactiveMode", "kubeconfig", func(p *patient) { p.in.KubeContexts[0].InteractiveMode = "" }, failed, doctor.Other, "no interactiveMode", "kubeconfig update"},
-		{"v1 for an old kubectl", "kubeconfig", func(p *patient) { p.in.RunCommand = kubectlVersion(21) }, failed, doctor.Other, "kubectl 1.21 does not know apiVersion v1", ""},
+		{"v1 for clients that do not ask", "kubeconfig", func(p *patient) { p.in.KubeContexts[0].APIVersion = "client.authentication.k8s.io/v1" }, note, "",
+			"get v1beta1, and the entry says v1", "writes v1beta1"},
+		{"v1 without interactiveMode", "kubeconfig", func(p *patient) {
+			p.in.KubeContexts[0].APIVersion, p.in.KubeContexts[0].InteractiveMode = "client.authentication.k8s.io/v1", ""
+		}, failed, doctor.Other, "no interactiveMode", "kubeconfig update"},
+		{"v1 for an old kubectl", "kubeconfig", func(p *patient) {
+			p.in.KubeContexts[0].APIVersion, p.in.RunCommand = "client.authentication.k8s.io/v1", kubectlVersion(21)
+		}, failed, doctor.Other, "kubectl 1.21 does not know apiVersion v1", ""},
 		{"a command that is not there", "kubeconfig", func(p *patient) { p.in.KubeContexts[0].Command = "/nowhere/eks-x509" }, failed, doctor.Other, `"/nowhere/eks-x509" is not there`, ""},
 		{"another context is current", "kubeconfig", func(p *patient) { p.in.KubeContexts[0].Current = false }, note, "", "the current context is another", `use-context "sandbox"`},
 		{"a kubeconfig that all may write", "kubeconfig", func(p *patient) { p.chmod(p.in.Kubeconfig[0], 0o666) }, warning, "", "writable by group or others", "chmod go-w"},

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
-// The apiVersions of ExecCredential that Kubernetes 1.24 and later takes.
+// The apiVersions of ExecCredential that Kubernetes 1.24 and later accepts.
 const (
-	ExecV1      = "client.authentication.k8s.io/v1"
-	ExecV1Beta1 = "client.authentication.k8s.io/v1beta1"
+	ExecV1      = execGroup + "v1"
+	ExecV1Beta1 = execGroup + "v1beta1"
+
+	execGroup = "client.authentication.k8s.io/"
 )
 
 const execKind = "ExecCredential"
@@ -40,7 +43,8 @@ func ParseExecInfo(env string) (apiVersion string, err error) {
 	}
 	// spec is left out: its cluster's config holds whatever the kubeconfig's
 	// author put there, and must not matter. Kubernetes' own internal type
-	// can't be decoded once it is set.
+	// can't be decoded once it is set. No kind is what a client sends that leaves
+	// it to the apiVersion: kube-rs writes null.
 	var info struct {
 		Kind       string `json:"kind"`
 		APIVersion string `json:"apiVersion"`
@@ -48,13 +52,23 @@ func ParseExecInfo(env string) (apiVersion string, err error) {
 	if err := json.Unmarshal([]byte(env), &info); err != nil {
 		return "", fmt.Errorf("reading KUBERNETES_EXEC_INFO: malformed JSON: %w", err)
 	}
-	if info.Kind != execKind {
+	if info.Kind != "" && info.Kind != execKind {
 		return "", fmt.Errorf("reading KUBERNETES_EXEC_INFO: unsupported kind %q (supported: %s)", info.Kind, execKind)
 	}
 	if err := checkExecVersion(info.APIVersion); err != nil {
 		return "", fmt.Errorf("reading KUBERNETES_EXEC_INFO: %w", err)
 	}
 	return info.APIVersion, nil
+}
+
+// ExecVersion is the apiVersion of a --exec-api-version: its last word, or all of it.
+func ExecVersion(value string) (string, error) {
+	for _, version := range []string{ExecV1Beta1, ExecV1} {
+		if value == version || value == strings.TrimPrefix(version, execGroup) {
+			return version, nil
+		}
+	}
+	return "", fmt.Errorf("unsupported version %q (supported: v1beta1, v1)", value)
 }
 
 // ExecCredential writes token as a plugin's reply. kubectl uses it until

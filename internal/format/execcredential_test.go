@@ -36,6 +36,12 @@ func TestParseExecInfo(t *testing.T) {
 		{"no spec", `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1"}`, ExecV1},
 		{"cluster with an extension", clusterInfo, ExecV1},
 		{"cluster whose config is a string", strings.Replace(clusterInfo, `{"clusterName":"prod","nested":[1,{"a":null}]}`, `"text"`, 1), ExecV1},
+		{"kind null, as kube-rs writes it", `{"apiVersion":"client.authentication.k8s.io/v1","kind":null,"spec":{"interactive":false}}`, ExecV1},
+		{"kind empty", `{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":""}`, ExecV1Beta1},
+		{"no kind", `{"apiVersion":"client.authentication.k8s.io/v1beta1","spec":{}}`, ExecV1Beta1},
+		{"spec null", `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":null,"status":null}`, ExecV1},
+		{"fields to come", `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","metadata":{"uid":1},` +
+			`"spec":{"cluster":{"min-connection-pool-size":4,"config":null},"requestedAudiences":["a"]},"x":[{}]}`, ExecV1},
 		{"cluster of another shape", `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":{"cluster":[0]}}`, ExecV1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -63,7 +69,9 @@ func TestParseExecInfoRefuses(t *testing.T) {
 		{"a version to come", `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v2"}`,
 			`unsupported apiVersion "client.authentication.k8s.io/v2"` + supported, "client.authentication.k8s.io/v2"},
 		{"another kind", `{"kind":"TokenReview","apiVersion":"client.authentication.k8s.io/v1"}`, `unsupported kind "TokenReview" (supported: ExecCredential)`, ""},
-		{"an empty object", `{}`, `unsupported kind "" (supported: ExecCredential)`, ""},
+		{"kind of another type", `{"kind":1,"apiVersion":"client.authentication.k8s.io/v1"}`,
+			"malformed JSON: json: cannot unmarshal number into Go struct field .kind of type string", ""},
+		{"an empty object", `{}`, `unsupported apiVersion ""` + supported, ""},
 		{"no version", `{"kind":"ExecCredential"}`, `unsupported apiVersion ""` + supported, ""},
 		{"cut short", `{"kind":"ExecCredential",`, "malformed JSON: unexpected end of JSON input", ""},
 		{"two documents", clusterInfo + clusterInfo, "malformed JSON: invalid character '{' after top-level value", ""},

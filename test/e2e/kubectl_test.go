@@ -34,7 +34,7 @@ func TestExecInfo(t *testing.T) {
 		for _, version := range []string{"v1", "v1beta1"} {
 			t.Run(kubectl+" "+version, func(t *testing.T) {
 				p := newPerson(t)
-				p.edit(t, p.kubeconfig(), "client.authentication.k8s.io/v1\n", "client.authentication.k8s.io/"+version+"\n")
+				p.edit(t, p.kubeconfig(), "client.authentication.k8s.io/v1beta1\n", "client.authentication.k8s.io/"+version+"\n")
 				p.edit(t, p.kubeconfig(), "provideClusterInfo: false", "provideClusterInfo: true")
 				p.edit(t, p.kubeconfig(), "    server: ", `    extensions:
     - name: client.authentication.k8s.io/exec
