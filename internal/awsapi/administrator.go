@@ -37,7 +37,7 @@ func (c Client) base(service string) (string, error) {
 
 func (c Client) ask(ctx context.Context, name, service, operation, method, path, body string, header http.Header) (query, answer, error) {
 	base, err := c.base(service)
-	q := query{service: name, operation: operation, client: c.HTTP, now: c.Now, limit: c.MaxAnswer}
+	q := query{service: name, operation: operation, client: c.HTTP, now: c.Now, limit: c.MaxAnswer, secrets: c.secrets()}
 	if err != nil {
 		return q, answer{}, err
 	}

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/eks-x509/eks-x509/pkg/ekstoken"
@@ -43,6 +44,9 @@ type Client struct {
 	// Endpoint gives those of the services that an administrator asks, by the
 	// name in their host; nil or an empty answer: the region's own.
 	Endpoint func(service string) string
+
+	// Account is whose clusters are asked about; empty: any.
+	Account string
 
 	// MaxAnswer is how many bytes of an administrator's answer are read; 0: 1 MiB.
 	MaxAnswer int64
@@ -65,7 +69,7 @@ func (c Client) CallerIdentity(ctx context.Context) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	q := query{service: "STS", operation: "GetCallerIdentity", client: c.HTTP, now: c.Now}
+	q := query{service: "STS", operation: "GetCallerIdentity", client: c.HTTP, now: c.Now, secrets: c.secrets()}
 	q.newRequest = func(ctx context.Context) (*http.Request, error) {
 		return c.request(ctx, "sts", http.MethodPost, base+"/", "Action=GetCallerIdentity&Version=2011-06-15")
 	}
@@ -100,6 +104,10 @@ func (c Client) CallerIdentity(ctx context.Context) (Identity, error) {
 	if found.ARN == "" || found.Account == "" {
 		return Identity{}, q.malformed(a, "no identity in the answer")
 	}
+	// They go to terminals and into other programs.
+	if id, err := arn.Parse(found.ARN); err != nil || id.AccountID != found.Account || !isWord(found.ARN) || !isWord(found.UserID) && found.UserID != "" {
+		return Identity{}, q.malformed(a, "malformed identity in the answer")
+	}
 	return Identity{found.Account, found.ARN, found.UserID, a.date}, nil
 }
 
@@ -126,7 +134,7 @@ func (c Client) DescribeCluster(ctx context.Context, name string) (Cluster, erro
 	if err != nil {
 		return Cluster{}, err
 	}
-	q := query{service: "EKS", operation: "DescribeCluster", client: c.HTTP, now: c.Now}
+	q := query{service: "EKS", operation: "DescribeCluster", client: c.HTTP, now: c.Now, secrets: c.secrets()}
 	q.newRequest = func(ctx context.Context) (*http.Request, error) {
 		return c.request(ctx, "eks", http.MethodGet, base+"/clusters/"+name, "")
 	}
@@ -156,7 +164,14 @@ func (c Client) DescribeCluster(ctx context.Context, name string) (Cluster, erro
 	if found.CertificateAuthority, err = base64.StdEncoding.DecodeString(out.Cluster.CA.Data); err != nil {
 		return Cluster{}, q.malformed(a, "malformed certificate authority in the answer")
 	}
+	if err := found.check(name, c.Region, c.Account); err != nil {
+		return Cluster{}, q.malformed(a, err.Error())
+	}
 	return found, nil
+}
+
+func (c Client) secrets() []string {
+	return []string{c.Credentials.SecretAccessKey, c.Credentials.SessionToken}
 }
 
 // request makes a signed one.

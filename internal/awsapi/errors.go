@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Kind says at which point a request came to nothing.
@@ -53,7 +54,7 @@ func (e *Error) Error() string {
 	case e.Message != "" && e.Message != e.Code:
 		cause += ": " + e.Message
 	}
-	cause = oneLine(cause)
+	cause = shortLine(cause, maxCause)
 	var details []string
 	if e.StatusCode != 0 {
 		details = append(details, fmt.Sprintf("HTTP %d", e.StatusCode))
@@ -76,12 +77,36 @@ func (e *Error) Unwrap() error { return e.Err }
 // from commanding the terminal.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if !unicode.IsGraphic(r) { // also what reorders a line, or ends it elsewhere
 			return ' '
 		}
 		return r
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
+}
+
+// maxCause is how many characters of foreign text an error quotes; maxID, of a
+// request id.
+const maxCause, maxID = 1000, 128
+
+// shortLine is oneLine without the end of what is too long.
+func shortLine(s string, most int) string {
+	if letters := []rune(oneLine(s)); len(letters) > most {
+		return string(letters[:most]) + "…"
+	}
+	return oneLine(s)
+}
+
+// redact takes out what a server, or a proxy on the way, repeats of the secrets
+// that came with the request.
+func (q query) redact(s string) string {
+	const shortest = 8 // or words would go
+	for _, secret := range q.secrets {
+		if len(secret) >= shortest {
+			s = strings.ReplaceAll(s, secret, "(secret)")
+		}
+	}
+	return s
 }
 
 func (q query) fail(a answer) *Error {
@@ -111,10 +136,11 @@ func (q query) unreachable(err error) *Error {
 func (q query) refused(a answer) *Error {
 	e := q.fail(a)
 	if what := foreign(a); what != "" {
-		e.Kind, e.Err = Unreachable, errors.New(what)
+		e.Kind, e.Err = Unreachable, errors.New(q.redact(what))
 		return e
 	}
 	e.Code, e.Message = a.code()
+	e.Code, e.Message = shortLine(q.redact(e.Code), maxID), shortLine(q.redact(e.Message), maxCause)
 	if e.Code == "" && e.Message == "" {
 		e.Err = errors.New(http.StatusText(a.status))
 	}

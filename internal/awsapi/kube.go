@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -150,18 +151,18 @@ func (k KubeAPI) review(ctx context.Context, group, kind string, spec map[string
 }
 
 func (k KubeAPI) query(operation, method, path string, body []byte) (query, error) {
-	q := query{service: TheCluster, operation: operation, now: k.Now}
+	q := query{service: TheCluster, operation: operation, now: k.Now, secrets: []string{k.Token}}
 	var err error
 	if q.client, err = k.Client(); err != nil {
 		return q, q.malformed(answer{}, err.Error())
 	}
 	q.newRequest = func(ctx context.Context) (*http.Request, error) {
+		if err := CheckServer(k.Server); err != nil { // or anyone on the way reads the token
+			return nil, fmt.Errorf("invalid server URL: %w", err)
+		}
 		r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(k.Server, "/")+path, bytes.NewReader(body))
 		if err != nil {
 			return nil, errors.New("malformed server URL")
-		}
-		if r.URL.Scheme != "https" && k.Token != "" {
-			return nil, errors.New("invalid server URL: https is needed") // or anyone on the way reads the token
 		}
 		if k.Token != "" {
 			r.Header.Set("Authorization", "Bearer "+k.Token)

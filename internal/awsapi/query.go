@@ -27,7 +27,8 @@ type query struct {
 	client             *http.Client
 	now                func() time.Time
 	newRequest         func(context.Context) (*http.Request, error)
-	limit              int64 // of the answer; 0: maxAnswer
+	limit              int64    // of the answer; 0: maxAnswer
+	secrets            []string // of the request: no error repeats them
 }
 
 // answer is what came back, whole.
@@ -90,11 +91,11 @@ func (q query) once(ctx context.Context) (answer, error) {
 	a.contentType, a.errorType = h.Get("Content-Type"), h.Get("X-Amzn-Errortype")
 	for _, name := range []string{"X-Amzn-Requestid", "Audit-Id"} { // the second is an API server's
 		if a.requestID == "" {
-			a.requestID = oneLine(h.Get(name))
+			a.requestID = shortLine(q.redact(h.Get(name)), maxID)
 		}
 	}
 	if to, err := response.Location(); err == nil {
-		a.location = to.Host
+		a.location = q.redact(to.Host)
 	}
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		a.date, a.skew = date, date.Sub(q.now().Round(0)).Truncate(time.Second)

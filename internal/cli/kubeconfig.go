@@ -117,13 +117,15 @@ func (f updateFlags) check(cmd *cobra.Command) error {
 	if (f.server == "") != (f.authority == "") {
 		return misuse("--server and --certificate-authority go together")
 	}
-	for _, u := range []struct{ flag, value string }{{"--server", f.server}, {"--proxy-url", f.proxyURL}} {
-		if u.value == "" {
-			continue
+	if f.server != "" {
+		if err := awsapi.CheckServer(f.server); err != nil {
+			return misuse("invalid --server: %w", err)
 		}
-		parsed, err := url.Parse(u.value)
-		if err != nil || parsed.Host == "" || parsed.Scheme != "https" && (u.flag == "--server" || parsed.Scheme != "http" && parsed.Scheme != "socks5") {
-			return misuse("invalid %s: a URL such as https://host is needed", u.flag)
+	}
+	if f.proxyURL != "" {
+		parsed, err := url.Parse(f.proxyURL)
+		if err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http" && parsed.Scheme != "socks5" {
+			return misuse("invalid --proxy-url: a URL such as https://host is needed")
 		}
 	}
 	if _, err := execVersion(f.apiVersion); err != nil {
@@ -155,7 +157,7 @@ func (a *app) findCluster(ctx context.Context, c config.Config, name string, fla
 		if err != nil {
 			return awsapi.Cluster{}, misuse("reading --certificate-authority: %w", err)
 		}
-		if _, err := session.CertPool(pem); err != nil {
+		if pem, err = awsapi.ParseAuthority(pem); err != nil {
 			return awsapi.Cluster{}, misuse("invalid --certificate-authority %q: %w", flags.authority, err)
 		}
 		role, err := arn.Parse(c.RoleARN)

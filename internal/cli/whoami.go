@@ -111,7 +111,7 @@ func (a *app) awsClient(c config.Config, creds aws.Credentials) (awsapi.Client, 
 	}
 	return awsapi.Client{
 		HTTP: h, Credentials: creds, Region: c.Region, UseFIPS: c.UseFIPS, UseDualStack: c.UseDualStack,
-		STSEndpoint: c.STSEndpoint, EKSEndpoint: c.EKSEndpoint, UserAgent: userAgent(), Now: a.Now,
+		STSEndpoint: c.STSEndpoint, EKSEndpoint: c.EKSEndpoint, UserAgent: userAgent(), Now: a.Now, Account: awsapi.AccountOf(c.RoleARN),
 	}, nil
 }
 

@@ -119,7 +119,7 @@ func (f *facts) awsClient() (awsapi.Client, error) {
 	client, err := f.Client()
 	return awsapi.Client{
 		HTTP: client, Credentials: f.credentials, Region: f.Config.Region, UseFIPS: f.Config.UseFIPS, UseDualStack: f.Config.UseDualStack,
-		STSEndpoint: f.STSEndpoint, EKSEndpoint: f.EKSEndpoint, UserAgent: f.Session.UserAgent(), Now: f.Now,
+		STSEndpoint: f.STSEndpoint, EKSEndpoint: f.EKSEndpoint, UserAgent: f.Session.UserAgent(), Now: f.Now, Account: awsapi.AccountOf(f.Config.RoleARN),
 	}, err
 }
 

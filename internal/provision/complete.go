@@ -42,7 +42,7 @@ func (s *Spec) Complete() error {
 	if err := CheckStack(s.Stack); err != nil {
 		return &Invalid{"stack", err}
 	}
-	for _, check := range []func() error{s.completeCA, s.completeNames, s.completeRole, s.completeProfile, s.completeClusters} {
+	for _, check := range []func() error{s.completeCA, s.completeNames, s.completeRole, s.completeProfile, s.completeClusters, s.checkReferences} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -61,15 +61,12 @@ func (m *Mapping) Complete() error {
 // checkPlaceholders: what the authenticator does not know it leaves as it is, and all
 // users would have that one name (aws-iam-authenticator, pkg/server, renderTemplate).
 func checkPlaceholders(name string) error {
-	for _, word := range placeholder().FindAllString(name, -1) {
-		if !slices.Contains([]string{"{{SessionName}}", "{{SessionNameRaw}}", "{{AccountID}}", "{{AccessKeyID}}"}, word) {
-			return fmt.Errorf("unsupported %s (supported: {{SessionName}}, {{SessionNameRaw}}, {{AccountID}}, {{AccessKeyID}})", word)
-		}
+	if _, word, found := strings.Cut(withoutPlaceholders(name), opening); found {
+		word, _, _ = strings.Cut(word, "}}")
+		return fmt.Errorf("unsupported %s (supported: {{SessionName}}, {{SessionNameRaw}}, {{AccountID}}, {{AccessKeyID}})", opening+strings.Join(strings.Fields(word), " ")+"}}")
 	}
 	return nil
 }
-
-var placeholder = lazy(`\{\{.*?\}\}`)
 
 var roleARNPattern = lazy(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9+=,.@_-]{1,64}$`)
 

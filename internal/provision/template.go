@@ -70,6 +70,9 @@ func (s *Spec) Template() ([]byte, error) {
 		"Resources", resources,
 		"Outputs", outputs,
 	)
+	if err := refuseReferences(root); err != nil {
+		return nil, err
+	}
 	return encode(root)
 }
 

@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write the golden templates anew")
 
 // caPEM is the certificate of a CA named Lab CA; it is the same in every run.
-func caPEM(t *testing.T) []byte {
+func caPEM(t testing.TB) []byte {
 	t.Helper()
 	data, err := os.ReadFile("testdata/ca.pem")
 	if err != nil && *update {

@@ -98,6 +98,9 @@ func (t *template) check() error {
 		default:
 			return fmt.Errorf("template format error: unrecognized DeletionPolicy %q", r.DeletionPolicy)
 		}
+		if err := noDynamicReference(r.Properties); err != nil {
+			return err
+		}
 		var given map[string]json.RawMessage
 		if err := json.Unmarshal(r.Properties, &given); err != nil {
 			return fmt.Errorf("template format error: properties of %s are no object", id)
@@ -175,7 +178,23 @@ func (m *maker) resolve(data json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(v)
+	resolved, err := json.Marshal(v)
+	if err == nil {
+		err = noDynamicReference(resolved)
+	}
+	return resolved, err
+}
+
+// noDynamicReference refuses what AWS would replace by a secret or a parameter, of which the sandbox has none. JSON as Marshal writes it
+// leaves braces as they are.
+//
+//	https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html
+func noDynamicReference(properties []byte) error {
+	if _, after, found := strings.Cut(string(properties), "{{resolve:"); found {
+		service, _, _ := strings.Cut(after, ":")
+		return fmt.Errorf("template error: dynamic reference to %q: the sandbox has no secrets and no parameters", service[:min(len(service), 20)])
+	}
+	return nil
 }
 
 func (m *maker) value(v any) (any, error) {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -50,12 +51,13 @@ func (e *Error) Error() string {
 	cause := ""
 	switch {
 	case e.Code != "" && e.Message != "" && e.Message != e.Code:
-		cause = e.Code + ": " + oneLine(e.Message)
+		cause = e.Code + ": " + e.Message
 	case e.Code != "":
 		cause = e.Code
 	case e.Err != nil:
-		cause = oneLine(e.Err.Error())
+		cause = e.Err.Error()
 	}
+	cause = shortLine(cause, maxCause)
 	var details []string
 	if e.StatusCode != 0 {
 		details = append(details, fmt.Sprintf("HTTP %d", e.StatusCode))
@@ -71,14 +73,35 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// oneLine keeps foreign text from breaking the one line that an error is.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine keeps foreign text from breaking the one line that an error is, and
+// from commanding the terminal.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// maxCause is how many characters of foreign text an error quotes; maxID, of a
+// request id.
+const maxCause, maxID = 1000, 128
+
+// shortLine is oneLine without the end of what is too long.
+func shortLine(s string, most int) string {
+	if letters := []rune(oneLine(s)); len(letters) > most {
+		return string(letters[:most]) + "…"
+	}
+	return oneLine(s)
+}
 
 // newError sorts what the client returned.
 func (p *Provider) newError(ctx context.Context, err error) *Error {
 	e := &Error{Kind: Unreachable, Err: err}
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		e.RequestID = response.ServiceRequestID()
+		e.RequestID = shortLine(response.ServiceRequestID(), maxID)
 	}
 	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && response.Response != nil {
 		e.StatusCode = response.HTTPStatusCode()
@@ -101,7 +124,7 @@ func (p *Provider) newError(ctx context.Context, err error) *Error {
 		if e.StatusCode < 500 {
 			e.Kind = Refused
 		}
-		e.Code, e.Message = api.ErrorCode(), api.ErrorMessage()
+		e.Code, e.Message = shortLine(api.ErrorCode(), maxID), shortLine(api.ErrorMessage(), maxCause)
 		return e
 	}
 	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {

@@ -174,7 +174,7 @@ func (p *Provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	creds, err := credentials(output, p.options.Now())
 	if err != nil {
-		return aws.Credentials{}, &Error{Kind: Malformed, RequestID: requestID(output.ResultMetadata), Err: err}
+		return aws.Credentials{}, &Error{Kind: Malformed, RequestID: shortLine(requestID(output.ResultMetadata), maxID), Err: err}
 	}
 	if size := output.CredentialSet[0].PackedPolicySize; size != nil && p.options.PackedPolicySize != nil {
 		p.options.PackedPolicySize(int(*size))
