@@ -74,11 +74,11 @@ func (c *call) execute(e *execution, database string) error {
 	var rows []sqlRow
 	switch q.table {
 	case "cloudtrail_logs":
-		for _, event := range c.s.events {
+		for _, event := range c.s.events.items {
 			rows = append(rows, cloudTrailRow(event))
 		}
 	case "kubernetes_audit":
-		for _, r := range c.s.audit {
+		for _, r := range c.s.audit.items {
 			rows = append(rows, sqlRow{"message": &r.message, "timestamp": new(r.at.Format("2006/01/02/15"))})
 		}
 	}

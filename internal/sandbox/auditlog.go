@@ -100,7 +100,7 @@ func (s *Sandbox) addAudit(cluster string, at time.Time, e auditEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.audit = keep(s.audit, auditRecord{cluster, at.UTC(), strings.TrimSuffix(string(line), "\n")})
+		s.audit.add(auditRecord{cluster, at.UTC(), strings.TrimSuffix(string(line), "\n")}, len(line))
 		err = appendTo(s.path("audit.jsonl"), line)
 	}
 	if err != nil && s.requests != nil {

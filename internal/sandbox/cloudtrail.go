@@ -66,8 +66,12 @@ func (c *call) event(g *Grant, out *createSessionOutput, refusal *Refusal) Event
 func (s *Sandbox) addEvent(e Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.events = keep(s.events, e)
-	if err := appendLine(s.path("cloudtrail.jsonl"), e); err != nil && s.requests != nil {
+	line, err := encodeLine(e)
+	if err == nil {
+		s.events.add(e, len(line))
+		err = appendTo(s.path("cloudtrail.jsonl"), line)
+	}
+	if err != nil && s.requests != nil {
 		fmt.Fprintln(s.requests, "appending to cloudtrail.jsonl:", err)
 	}
 }

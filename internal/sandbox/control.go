@@ -86,7 +86,7 @@ func done(w http.ResponseWriter, err error) {
 func (s *Sandbox) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.entries, s.events, s.audit = nil, nil, nil
+	s.entries, s.events, s.audit = history[Entry]{}, history[Event]{}, history[auditRecord]{}
 }
 
 func readSerial(body []byte) (*big.Int, error) {

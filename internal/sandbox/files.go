@@ -198,27 +198,10 @@ func writeFile(path string, data []byte, mode fs.FileMode) error {
 }
 
 // appendLine adds one line of JSON.
-func appendLine(path string, v any) error {
-	line, err := encodeLine(v)
-	if err != nil {
-		return err
-	}
-	return appendTo(path, line)
-}
-
 func encodeLine(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
 	return b.Bytes(), err
-}
-
-func appendTo(path string, line []byte) error {
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(line)
-	return errors.Join(err, f.Close())
 }

@@ -103,6 +103,10 @@ func (s *Sandbox) newCall(r *http.Request, at *realm) *call {
 
 // read takes the request in; a response means that it can't be taken further.
 func (c *call) read(w http.ResponseWriter, r *http.Request, at *realm) *response {
+	if len(r.RequestURI) > maxTarget {
+		c.entry.Path = c.entry.Path[:min(len(c.entry.Path), maxTarget)]
+		return c.restError(refuse(http.StatusRequestURITooLong, "RequestURITooLongException", "Request URI is too long", "path and query of more than %d bytes", maxTarget))
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return c.restError(refuse(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "Request is too large", "body of more than %d bytes", maxBody))

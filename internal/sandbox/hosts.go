@@ -69,6 +69,9 @@ func (e endpoint) acceptedByEKS() bool {
 
 // underAWS tells whether the sandbox stands in for a host as a proxy.
 func underAWS(host string) bool {
+	if !isHostName(host) {
+		return false
+	}
 	for _, p := range partitions() {
 		if strings.HasSuffix(host, "."+p.dns) || strings.HasSuffix(host, "."+p.dualStack) {
 			return true

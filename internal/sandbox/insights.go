@@ -76,7 +76,7 @@ func (c *call) startQuery() (any, error) {
 	q := &insightsQuery{status: "Running"}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	for _, r := range c.s.audit {
+	for _, r := range c.s.audit.items {
 		// The range is inclusive, and in seconds: what is between the last one and the next is not in it.
 		if r.cluster != cluster || r.at.Before(time.Unix(*in.StartTime, 0)) || r.at.After(time.Unix(*in.EndTime, 0)) {
 			continue

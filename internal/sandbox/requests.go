@@ -56,15 +56,15 @@ func (e Entry) String() string {
 	return b.String()
 }
 
-// maxKept bounds what GET /-/requests and /-/events hold; the files hold all.
-const maxKept = 10000
-
 // record is called before the request is answered, so that whoever has the answer finds the record.
 func (s *Sandbox) record(e Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.entries = keep(s.entries, e)
-	err := appendLine(s.path("requests.jsonl"), e)
+	line, err := encodeLine(e)
+	if err == nil {
+		s.entries.add(e, len(line))
+		err = appendTo(s.path("requests.jsonl"), line)
+	}
 	if s.requests == nil {
 		return
 	}
@@ -72,13 +72,6 @@ func (s *Sandbox) record(e Entry) {
 	if err != nil {
 		fmt.Fprintln(s.requests, "appending to requests.jsonl:", err)
 	}
-}
-
-func keep[T any](all []T, one T) []T {
-	if len(all) >= maxKept {
-		all = all[len(all)-maxKept+1:]
-	}
-	return append(all, one)
 }
 
 // refused notes why a request is turned down.

@@ -50,9 +50,9 @@ type Sandbox struct {
 	// administrator is one of them.
 	administrator *session
 	faults        []Fault
-	entries       []Entry
-	events        []Event
-	audit         []auditRecord
+	entries       history[Entry]
+	events        history[Event]
+	audit         history[auditRecord]
 	lookups       bucket
 	insights      map[string]*insightsQuery
 	executions    map[string]*execution
@@ -152,14 +152,14 @@ func (s *Sandbox) Faults() []Fault {
 func (s *Sandbox) Requests() []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.entries)
+	return slices.Clone(s.entries.items)
 }
 
 // Events are the latest, as CloudTrail would hold them.
 func (s *Sandbox) Events() []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.events)
+	return slices.Clone(s.events.items)
 }
 
 // Handler answers in-process, as the sandbox does at this host: the name of an AWS endpoint or, for any other, the loopback name.

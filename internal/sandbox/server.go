@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,7 +59,7 @@ func (s *Sandbox) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	result := make(chan error, 2)
 	go func() { result <- server.Serve(f) }()
-	go func() { result <- f.accept(ctx, ln) }()
+	go func() { result <- f.accept(ctx, &limited{ln, make(chan struct{}, maxConnections), ctx.Done()}) }()
 	var err error
 	select {
 	case <-ctx.Done():
@@ -198,18 +199,21 @@ type minter struct {
 
 	mu     sync.Mutex
 	minted map[string]*tls.Certificate
+	order  []string // of the names, the oldest first, without the loopback name
 }
+
+const loopbackName = "localhost"
 
 func newMinter(ca *minica.Pair) (*minter, error) {
 	m := &minter{ca: ca, minted: map[string]*tls.Certificate{}}
-	_, err := m.certificate("localhost")
+	_, err := m.certificate(loopbackName)
 	return m, err
 }
 
 func (m *minter) config(at *realm) *tls.Config {
-	name := "localhost"
+	name := loopbackName
 	if at.aws {
-		name = at.hosts[0]
+		name = strings.ToLower(at.hosts[0])
 		if host, _, err := net.SplitHostPort(name); err == nil {
 			name = host
 		}
@@ -231,7 +235,7 @@ func (m *minter) certificate(name string) (*tls.Certificate, error) {
 	t.Subject = pkix.Name{CommonName: "eks-x509 sandbox"}
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	t.DNSNames = []string{name}
-	if name == "localhost" {
+	if name == loopbackName {
 		t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}
 	}
 	// macOS takes no server certificate of more than 825 days.
@@ -241,6 +245,6 @@ func (m *minter) certificate(name string) (*tls.Certificate, error) {
 		return nil, err
 	}
 	c := &tls.Certificate{Certificate: [][]byte{p.Certificate.Raw}, PrivateKey: p.Key, Leaf: p.Certificate}
-	m.minted[name] = c
+	m.keepCertificate(name, c)
 	return c, nil
 }

@@ -54,11 +54,7 @@ func (s *Sandbox) issue(g *Grant, now time.Time) *session {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, old := range s.sessions {
-		if now.Sub(old.expires) > 24*time.Hour { // kept for a while, to be refused as expired and not as unknown
-			delete(s.sessions, id)
-		}
-	}
+	s.dropSessions(now)
 	s.sessions[new.accessKeyID] = new
 	return new
 }
