@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // Kind says at which point a request came to nothing.
@@ -73,15 +72,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// oneLine keeps foreign text from breaking the one line that an error is, and
-// from commanding the terminal.
+// oneLine keeps foreign text from breaking the one line that an error is.
 func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) { // also what reorders a line, or ends it elsewhere
-			return ' '
-		}
-		return r
-	}, s)
 	return strings.Join(strings.Fields(s), " ")
 }
 

@@ -88,8 +88,3 @@ func wait(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
-
-// progress is a line for a person while something takes time.
-func (a *app) progress(format string, args ...any) {
-	fmt.Fprintln(a.Stderr, printable(strings.TrimRight(fmt.Sprintf(format, args...), " ")))
-}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/safefile"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // The questions.
@@ -215,7 +216,7 @@ func (f *auditFlags) asked() string {
 	f.flags.Visit(func(f *pflag.Flag) {
 		switch f.Name {
 		case "since", "until", "subject", "serial", "role", "user", "verb", "resource", "namespace", "name":
-			words = append(words, "--"+f.Name+" "+shown(f.Value.String()))
+			words = append(words, "--"+f.Name+" "+safetext.Quote(f.Value.String()))
 		case "denied":
 			words = append(words, "--denied")
 		}

@@ -64,7 +64,7 @@ func TestColumns(t *testing.T) {
 	}
 	lines := strings.Split(b.String(), "\n")
 	for i, want := range map[int]string{
-		0: "  é" + strings.Repeat(" ", widest-1) + "  0    -  a b", 3: "  " + strings.Repeat("x", 100) + "  3    -  a b", 999: "  é" + strings.Repeat(" ", widest-1) + "  999  -  a b",
+		0: "  é" + strings.Repeat(" ", widest-1) + "  0    -  a\\x1bb", 3: "  " + strings.Repeat("x", 100) + "  3    -  a\\x1bb", 999: "  é" + strings.Repeat(" ", widest-1) + "  999  -  a\\x1bb",
 		1000: "  another  table", 1001: "",
 	} {
 		if lines[i] != want {

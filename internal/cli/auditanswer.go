@@ -73,7 +73,7 @@ func recordsOf(answer string, r *audit.Result) auditRecords {
 // logs are read by now; what can still go wrong is the disk that the actions
 // were sorted on, and stdout.
 func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *audit.Result) error {
-	out := bufio.NewWriterSize(interruptible{ctx, a.Stdout}, 64<<10)
+	out := bufio.NewWriterSize(interruptible{ctx, a.out.stream()}, 64<<10)
 	records, matched := recordsOf(answer, r), false
 	noted := func(do func(auditRecord) error) error {
 		return records(func(record auditRecord) error {
@@ -92,7 +92,7 @@ func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *a
 	case "html":
 		err = page.Write(out, r, page.Options{Made: a.Now(), Filter: f.asked()})
 	default:
-		err = writeAuditTable(out, answer, noted, r.Findings, a.width())
+		err = writeAuditTable(out, answer, noted, r.Findings, a.out.width())
 	}
 	if err == nil {
 		err = out.Flush()

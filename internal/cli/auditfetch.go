@@ -14,6 +14,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/audit/query"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // auditQuery is one run of audit query.
@@ -140,10 +141,25 @@ func (a *app) writeRaw(ctx context.Context, inputs []audit.Input) error {
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(interruptible{ctx, a.Stdout}, r)
-		if err := errors.Join(err, r.Close()); err != nil {
+		if err := errors.Join(copyJSONLines(interruptible{ctx, a.out.stream()}, r), r.Close()); err != nil {
 			return fmt.Errorf("writing output: %w", err)
 		}
 	}
 	return nil
+}
+
+// copyJSONLines copies lines of JSON, with escapes in place of what a terminal obeys.
+func copyJSONLines(w io.Writer, r io.Reader) error {
+	for lines := bufio.NewReaderSize(r, 64<<10); ; {
+		line, err := lines.ReadBytes('\n')
+		if _, err := w.Write(safetext.JSON(line)); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

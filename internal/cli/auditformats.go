@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -10,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/eks-x509/eks-x509/internal/audit"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // joinedAction is an action with what its session tells, side by side.
@@ -44,7 +43,7 @@ func (r auditRecord) value() (kind string, value any) {
 // writeAuditJSON writes one object, a line for each thing in it.
 func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *audit.Result) error {
 	list := map[string]string{answerTimeline: "sessions", answerSessions: "sessions", answerWho: "actions", answerSummary: "certificates"}[answer]
-	fmt.Fprintf(w, "{\n\"schemaVersion\": %d,\n\"answer\": %q,\n%q: [", audit.SchemaVersion, answer, list)
+	_, _ = w.WriteString(fmt.Sprintf("{\n\"schemaVersion\": %d,\n\"answer\": %q,\n%q: [", audit.SchemaVersion, answer, list))
 	var err error
 	if answer == answerTimeline {
 		err = writeTimelineJSON(w, r)
@@ -69,7 +68,7 @@ func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *aud
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\n],%s\n", noControl(data[1:])) // without its {
+	_, err = w.WriteString(fmt.Sprintf("\n],%s\n", safetext.JSON(data[1:]))) // without its {
 	return err
 }
 
@@ -104,24 +103,8 @@ func writeJSONItem(w *bufio.Writer, before string, value any) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s%s", before, noControl(data))
+	_, err = w.WriteString(fmt.Sprintf("%s%s", before, safetext.JSON(data)))
 	return err
-}
-
-// noControl escapes what JSON lets stand and a terminal may obey: DEL and C1.
-func noControl(data []byte) []byte {
-	if !bytes.ContainsFunc(data, unicode.IsControl) {
-		return data
-	}
-	var b bytes.Buffer
-	for _, r := range string(data) {
-		if r >= 0x7f && r <= 0x9f {
-			fmt.Fprintf(&b, "\\u%04x", r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.Bytes()
 }
 
 // writeAuditLines writes an object a line; each says its type.
@@ -131,7 +114,7 @@ func writeAuditLines(w *bufio.Writer, answer string, records auditRecords, r *au
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(w, "{\"type\":%q,%s\n", kind, noControl(data[1:]))
+		_, err = w.WriteString(fmt.Sprintf("{\"type\":%q,%s\n", kind, safetext.JSON(data[1:])))
 		return err
 	}
 	if err := line("answer", map[string]any{"schemaVersion": audit.SchemaVersion, "answer": answer}); err != nil {
@@ -166,7 +149,7 @@ func writeAuditCSV(out *bufio.Writer, answer string, records auditRecords) error
 		}
 		row := csvRow(answer, rec)
 		for i, cell := range row {
-			row[i] = notFormula(printable(cell))
+			row[i] = notFormula(safetext.Value(cell))
 		}
 		return w.Write(row)
 	})

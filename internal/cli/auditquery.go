@@ -209,8 +209,7 @@ func (a *app) runAuditQuery(ctx context.Context, f *queryFlags) error {
 	}
 	q := auditQuery{queryFlags: f, side: side, what: query.What{Filter: o.Filter, Chained: f.chained}}
 	if f.printQuery {
-		_, err := fmt.Fprint(a.Stdout, q.text())
-		return err
+		return a.out.document([]byte(q.text()))
 	}
 	logs, err := a.filesOf(f.cloudtrail, f.kubernetes)
 	if err != nil {

@@ -31,8 +31,7 @@ upkeep: new days are found by themselves.`,
 			if err != nil {
 				return &usageError{err}
 			}
-			_, err = fmt.Fprint(a.Stdout, text)
-			return err
+			return a.out.document([]byte(text))
 		},
 	}
 	cmd.Flags().StringVar(&s.CloudTrailBucket, "cloudtrail-bucket", "", "`s3://BUCKET[/PREFIX]` of the trail; with /AWSLogs/ORGANIZATION for an organization's")

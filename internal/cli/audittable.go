@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/eks-x509/eks-x509/internal/audit"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // writeAuditTable writes an answer for a person, and the findings below it; so
@@ -56,10 +57,10 @@ func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, findi
 	})
 	t.end()
 	if len(findings) > 0 {
-		fmt.Fprintf(w, "\nfindings:\n")
+		_, _ = w.WriteString("\nfindings:\n")
 	}
 	for _, f := range findings {
-		fmt.Fprintf(w, "  %s\n", printable(findingLine(f)))
+		_, _ = w.WriteString(fmt.Sprintf("  %s\n", safetext.Line(findingLine(f))))
 	}
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func writeSessionHead(w *bufio.Writer, s *audit.Session) {
 		}
 	}
 	line := func(indent string) {
-		fmt.Fprintf(w, "%s%s\n", indent, printable(strings.Join(facts, " · ")))
+		_, _ = w.WriteString(fmt.Sprintf("%s%s\n", indent, safetext.Line(strings.Join(facts, " · "))))
 		facts = nil
 	}
 	facts = append(facts, subjectOf(s))
@@ -164,7 +165,7 @@ const (
 
 func (t *columns) row(cells ...string) {
 	for i, cell := range cells {
-		cells[i] = dash(printable(cell))
+		cells[i] = dash(safetext.Value(cell))
 	}
 	if t.widths != nil {
 		t.write(cells)

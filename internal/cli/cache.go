@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +48,7 @@ func newCacheListCmd(a *app) *cobra.Command {
 				return err
 			}
 			if output == "json" {
-				return writeJSON(a.Stdout, append([]cache.Kept{}, list...))
+				return a.out.json(append([]cache.Kept{}, list...))
 			}
 			return a.writeKept(list)
 		},
@@ -68,18 +66,12 @@ func (a *app) writeKept(list []cache.Kept) error {
 		a.notice("no session is kept")
 		return nil
 	}
-	var b bytes.Buffer
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ACCESS KEY ID\tROLE\tCERTIFICATE\tUNTIL\tFILE")
+	rows := [][]string{{"ACCESS KEY ID", "ROLE", "CERTIFICATE", "UNTIL", "FILE"}}
 	for _, k := range list {
-		fmt.Fprintf(t, "%s\t%s\t%.16s\t%s (%s)\t%s\n", k.AccessKeyID, k.Key.RoleARN, k.Key.Certificate,
-			k.Expires.Format(time.RFC3339), relative(k.Expires.Sub(a.Now())), k.File)
+		rows = append(rows, []string{k.AccessKeyID, k.Key.RoleARN, fmt.Sprintf("%.16s", k.Key.Certificate),
+			k.Expires.Format(time.RFC3339) + " (" + relative(k.Expires.Sub(a.Now())) + ")", k.File})
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := a.Stdout.Write(b.Bytes())
-	return err
+	return a.out.table(rows)
 }
 
 func newCacheClearCmd(a *app) *cobra.Command {

@@ -23,6 +23,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/certs"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/internal/term"
 )
@@ -232,13 +233,12 @@ func (a *app) certNew(cmd *cobra.Command, subject subjectFlags, kind, keyFile, c
 		return err
 	}
 	if csrFile == "" {
-		_, err = a.Stdout.Write(csr)
-		return err
+		return a.out.document(csr)
 	}
 	if err := writeNew(csrFile, csr, 0o644); err != nil {
 		return errors.Join(err, os.Remove(keyFile)) // nobody has the request that it is for
 	}
-	a.notice(fmt.Sprintf("made %s and %s; next: eks-x509 cert request --csr %[2]s", shown(keyFile), shown(csrFile)))
+	a.notice(fmt.Sprintf("made %s and %s; next: eks-x509 cert request --csr %[2]s", safetext.File(keyFile), safetext.File(csrFile)))
 	return nil
 }
 
@@ -329,7 +329,7 @@ func (a *app) certCA(cmd *cobra.Command, request certs.Request, kind, keyFile, c
 	if err := writeNew(certificateFile, certs.PEM([]*x509.Certificate{certificate}), 0o644); err != nil {
 		return errors.Join(err, os.Remove(keyFile))
 	}
-	a.notice(fmt.Sprintf("made the CA %s, for labs: whoever has %s can be anyone that it vouches for", shown(certificateFile), shown(keyFile)))
+	a.notice(fmt.Sprintf("made the CA %s, for labs: whoever has %s can be anyone that it vouches for", safetext.File(certificateFile), safetext.File(keyFile)))
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/safefile"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 func addBefore(cmd *cobra.Command, before *days) {
@@ -77,7 +78,7 @@ func (a *app) needsRenewal(cmd *cobra.Command, args []string, before time.Durati
 	leaf := key.Chain[0]
 	due := certs.Due(leaf, a.Now(), before)
 	verdict := map[bool]string{true: "due for renewal", false: "not due for renewal"}[due]
-	_, err = fmt.Fprintf(a.Stdout, "%s: ends %s (%s), %s\n", printable(certs.Name(leaf.RawSubject)), leaf.NotAfter.UTC().Format(time.RFC3339), relative(leaf.NotAfter.Sub(a.Now())), verdict)
+	err = a.out.print("%s: ends %s (%s), %s\n", certs.Name(leaf.RawSubject), leaf.NotAfter.UTC().Format(time.RFC3339), relative(leaf.NotAfter.Sub(a.Now())), verdict)
 	return due, err
 }
 
@@ -139,7 +140,7 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 	}
 	leaf := old.Chain[0]
 	if !certs.Due(leaf, a.Now(), time.Duration(flags.before)) {
-		a.notice(fmt.Sprintf("%s lasts until %s (%s) and is not due for renewal", shown(c.Certificate), leaf.NotAfter.UTC().Format(time.RFC3339), relative(leaf.NotAfter.Sub(a.Now()))))
+		a.notice(fmt.Sprintf("%s lasts until %s (%s) and is not due for renewal", safetext.File(c.Certificate), leaf.NotAfter.UTC().Format(time.RFC3339), relative(leaf.NotAfter.Sub(a.Now()))))
 		return nil
 	}
 	key, keyPEM := old.Signer, []byte(nil)
@@ -173,7 +174,7 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 	if err := certs.Install(c.Certificate, c.PrivateKey, certs.PEM(chain), keyPEM); err != nil {
 		return err
 	}
-	a.notice(fmt.Sprintf("renewed %s, valid until %s", shown(c.Certificate), chain[0].NotAfter.UTC().Format(time.RFC3339)))
+	a.notice(fmt.Sprintf("renewed %s, valid until %s", safetext.File(c.Certificate), chain[0].NotAfter.UTC().Format(time.RFC3339)))
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/provision"
 	"github.com/eks-x509/eks-x509/internal/safefile"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // caFlags say who signs.
@@ -140,7 +141,7 @@ AWS charges for each certificate that a private CA issues.`,
 			if err := writeNew(certificateFile, certs.PEM(chain), 0o644); err != nil {
 				return err
 			}
-			a.notice(fmt.Sprintf("wrote %s, valid until %s", shown(certificateFile), chain[0].NotAfter.UTC().Format(time.RFC3339)))
+			a.notice(fmt.Sprintf("wrote %s, valid until %s", safetext.File(certificateFile), chain[0].NotAfter.UTC().Format(time.RFC3339)))
 			return a.accepted(cmd.Context(), certificateFile)
 		},
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -71,7 +70,7 @@ it in. No private key is needed.`,
 			}
 			v := a.viewCertificate(key, c.TrustAnchorARN)
 			if output == "json" {
-				return writeJSON(a.Stdout, v)
+				return a.out.json(v)
 			}
 			return a.writeCertificate(v)
 		},
@@ -160,9 +159,11 @@ func (a *app) writeCertificate(v certificateView) error {
 	for _, p := range v.Problems {
 		rows = append(rows, []string{"problem", p})
 	}
-	if err := a.writeTable(rows); err != nil {
+	if err := a.out.table(rows); err != nil {
 		return err
 	}
-	fmt.Fprintln(a.Stdout, "\nCondition of a role's trust policy:")
-	return writeJSON(a.Stdout, v.TrustPolicy)
+	if err := a.out.print("\nCondition of a role's trust policy:\n"); err != nil {
+		return err
+	}
+	return a.out.json(v.TrustPolicy)
 }

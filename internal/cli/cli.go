@@ -6,7 +6,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -44,20 +43,20 @@ type app struct {
 	Env
 	log      *zap.Logger
 	warnings []string
-	stdout   *checkedWriter
+	out      *output // in place of the streams of Env
 	// patient: what runs ends by itself when it is interrupted (a child, a server).
 	patient atomic.Bool
 }
 
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, env Env) int {
-	a := &app{Env: env, log: zap.NewNop(), stdout: &checkedWriter{w: env.Stdout}}
-	a.Stdout = a.stdout
+	a := &app{Env: env, log: zap.NewNop(), out: newOutput(env.Stdout, env.Stderr)}
+	a.Env.Stdout, a.Env.Stderr = nil, nil
 	root := newRootCmd(a)
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
-	root.SetOut(a.Stdout)
-	root.SetErr(env.Stderr)
+	root.SetOut(a.out.stream())
+	root.SetErr(a.out.log())
 	code := make(chan int, 1)
 	go func() {
 		cmd, err := root.ExecuteContextC(ctx)
@@ -105,8 +104,7 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 			case len(args) > 0:
 				return unknownCommand(cmd, args[0])
 			case version:
-				_, err := fmt.Fprintln(a.Stdout, readBuild())
-				return err
+				return a.out.print("%s\n", readBuild().String())
 			}
 			return cmd.Help()
 		},
@@ -202,7 +200,7 @@ func (a *app) config(cmd *cobra.Command) (config.Config, error) {
 		return config.Config{}, err
 	}
 	if debug {
-		a.log = newLogger(a.Stderr)
+		a.log = a.out.newLogger()
 	}
 	c, err := config.Load(flags, a.Getenv)
 	if err != nil {

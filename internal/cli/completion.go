@@ -47,8 +47,7 @@ func newCompletionCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = a.Stdout.Write(script.Bytes())
-			return err
+			return a.out.document(script.Bytes())
 		},
 	}
 }

@@ -1,13 +1,8 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"path/filepath"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -50,28 +45,6 @@ func checkOutput(output string) error {
 	return nil
 }
 
-// writeTable writes rows in columns, the first row being their names.
-func (a *app) writeTable(rows [][]string) error {
-	var b bytes.Buffer
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = printable(cell)
-		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	var out strings.Builder
-	for line := range strings.Lines(b.String()) {
-		out.WriteString(strings.TrimRight(line, " \n") + "\n") // a last cell that is empty is padded
-	}
-	_, err := io.WriteString(a.Stdout, out.String())
-	return err
-}
-
 func newConfigListCmd(a *app) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
@@ -88,7 +61,7 @@ func newConfigListCmd(a *app) *cobra.Command {
 				return err
 			}
 			if output == "json" {
-				return writeJSON(a.Stdout, append([]config.Profile{}, profiles...))
+				return a.out.json(append([]config.Profile{}, profiles...))
 			}
 			if len(profiles) == 0 {
 				a.notice("there are no profiles; eks-x509 config init makes one")
@@ -98,7 +71,7 @@ func newConfigListCmd(a *app) *cobra.Command {
 			for _, p := range profiles {
 				rows = append(rows, []string{p.Name, p.Values["role-arn"], p.Values["cluster-name"], p.File})
 			}
-			return a.writeTable(rows)
+			return a.out.table(rows)
 		},
 	}
 	addSetting(cmd, "config")
@@ -123,7 +96,7 @@ func newConfigShowCmd(a *app) *cobra.Command {
 				return err
 			}
 			if output == "json" {
-				return writeJSON(a.Stdout, append([]config.Value{}, values...))
+				return a.out.json(append([]config.Value{}, values...))
 			}
 			if len(values) == 0 {
 				a.notice("nothing is set; eks-x509 config init asks for what is needed")
@@ -137,7 +110,7 @@ func newConfigShowCmd(a *app) *cobra.Command {
 				}
 				rows = append(rows, row)
 			}
-			return a.writeTable(rows)
+			return a.out.table(rows)
 		},
 	}
 	cmd.Flags().BoolVar(&origin, "origin", false, "show where each value came from")

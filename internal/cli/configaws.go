@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/awsfiles"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/term"
 )
 
@@ -85,8 +85,7 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 		a.notice("nothing to change in " + path)
 		return nil
 	case flags.dryRun:
-		_, err := fmt.Fprint(a.Stdout, diff)
-		return err
+		return a.out.lines(diff)
 	case !flags.yes:
 		if err := a.confirm(ctx, diff, "Change "+path+"?"); err != nil {
 			return err
@@ -101,13 +100,13 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 		return err
 	}
 	a.notice("wrote " + path)
-	a.notice("next: aws --profile " + name + " sts get-caller-identity")
+	a.notice("next: aws --profile " + safetext.Quote(name) + " sts get-caller-identity")
 	return nil
 }
 
 // confirm shows text and asks; anything but y or yes is an error.
 func (a *app) confirm(ctx context.Context, text, question string) error {
-	fmt.Fprintf(a.Stderr, "%s", text)
+	a.out.show(text)
 	answer, err := term.ReadLine(ctx, question+" [y/N] ")
 	if errors.Is(err, term.ErrNoTerminal) {
 		return misuse("no terminal to ask at: --yes goes on without asking")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/internal/term"
 )
@@ -111,10 +112,10 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 func profileOptions(cmd *cobra.Command, profile string) string {
 	options := ""
 	if profile != config.DefaultProfile {
-		options = " --profile " + profile
+		options = " --profile " + safetext.Quote(profile)
 	}
 	if named := given(cmd)["config"]; named != "" {
-		options += " --config " + named
+		options += " --config " + safetext.Quote(named)
 	}
 	return options
 }

@@ -39,7 +39,7 @@ func runCredentialProcess(ctx context.Context, a *app, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	return format.CredentialProcess(a.Stdout, formatted(creds))
+	return format.CredentialProcess(a.out.exact(), formatted(creds))
 }
 
 func formatted(c aws.Credentials) format.Credentials {

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -17,7 +15,6 @@ import (
 	"github.com/eks-x509/eks-x509/internal/kubeconfig"
 	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/session"
-	"github.com/eks-x509/eks-x509/internal/term"
 	"github.com/eks-x509/eks-x509/pkg/ekstoken"
 )
 
@@ -86,9 +83,9 @@ func runDoctor(ctx context.Context, a *app, cmd *cobra.Command, flags doctorFlag
 	a.warnings = nil // the report has them
 	var err error
 	if flags.output == "json" {
-		err = writeJSON(a.Stdout, report)
+		err = a.out.json(report)
 	} else {
-		_, err = a.Stdout.Write(a.renderReport(report))
+		err = a.writeReport(report)
 	}
 	if err != nil || report.Status != doctor.Failed {
 		return err
@@ -129,24 +126,19 @@ func (a *app) doctorInput(cmd *cobra.Command, c config.Config, configErr error, 
 	return in
 }
 
-// renderReport is the report for a person.
-func (a *app) renderReport(r doctor.Report) []byte {
+// writeReport is the report for a person.
+func (a *app) writeReport(r doctor.Report) error {
 	colours := map[doctor.Status]string{doctor.OK: "32", doctor.Warning: "33", doctor.Failed: "31", doctor.Skipped: "2", doctor.Note: "36"}
-	colour := a.colour()
-	var b bytes.Buffer
+	var lines []statusLine
 	counts := map[doctor.Status]int{}
 	for _, one := range r.Results {
 		counts[one.Status]++
-		word := fmt.Sprintf("%-8s", one.Status)
-		if colour {
-			word = "\x1b[" + colours[one.Status] + "m" + word + "\x1b[0m"
-		}
-		fmt.Fprintf(&b, "%s %s: %s\n", word, one.Name, printable(one.Found))
+		lines = append(lines, statusLine{colours[one.Status], fmt.Sprintf("%-8s", one.Status), " " + one.Name + ": " + one.Found})
 		if one.Status == doctor.Warning || one.Status == doctor.Failed {
-			fmt.Fprintf(&b, "         why: %s\n", printable(one.Why))
+			lines = append(lines, statusLine{text: "         why: " + one.Why})
 		}
 		if one.Remedy != "" {
-			fmt.Fprintf(&b, "         do:  %s\n", printable(one.Remedy))
+			lines = append(lines, statusLine{text: "         do:  " + one.Remedy})
 		}
 	}
 	var summary []string
@@ -155,20 +147,7 @@ func (a *app) renderReport(r doctor.Report) []byte {
 			summary = append(summary, fmt.Sprintf("%d %s", counts[s], s))
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", strings.Join(summary, ", "))
-	return b.Bytes()
-}
-
-// width is the terminal's, 0 if stdout is none.
-func (a *app) width() int {
-	if f, ok := a.stdout.w.(*os.File); ok {
-		return term.Width(f)
-	}
-	return 0
-}
-
-// colour: only on a terminal, and never against NO_COLOR (https://no-color.org).
-func (a *app) colour() bool {
-	f, ok := a.stdout.w.(*os.File)
-	return ok && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb" && term.IsTerminal(f)
+	lines = append(lines, statusLine{}, statusLine{text: strings.Join(summary, ", ")})
+	// Colour only on a terminal, and never against NO_COLOR (https://no-color.org).
+	return a.out.statuses(lines, a.out.isTerminal() && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb")
 }

@@ -63,7 +63,7 @@ func runEnv(ctx context.Context, a *app, cmd *cobra.Command, flags envFlags) err
 		}
 	}
 	if flags.unset {
-		err := format.Unset(a.Stdout, shell, variables())
+		err := format.Unset(a.out.exact(), shell, variables())
 		if errors.Is(err, format.ErrNoUnset) {
 			return &usageError{err}
 		}
@@ -82,7 +82,7 @@ func runEnv(ctx context.Context, a *app, cmd *cobra.Command, flags envFlags) err
 	for i, name := range variables() {
 		vars[i] = format.Var{Name: name, Value: values[i]}
 	}
-	return format.Export(a.Stdout, shell, vars)
+	return format.Export(a.out.exact(), shell, vars)
 }
 
 // credentialValues are the values of variables, in order.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 )
 
 // writeNew makes a file; one that is there is never overwritten.
@@ -28,16 +27,6 @@ func absent(path string) error {
 	}
 	return nil
 }
-
-// shown is a path as a shell takes it.
-func shown(path string) string {
-	if shellSafe().MatchString(path) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
-
-var shellSafe = lazy(`^[A-Za-z0-9_./@%+=:,-]+$`)
 
 // withoutPath is the cause alone, for a message that names the file.
 func withoutPath(err error) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/format"
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/provision"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/term"
 	"github.com/eks-x509/eks-x509/pkg/ekstoken"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
@@ -38,7 +39,7 @@ func hints(err error, command string) []string {
 		return []string{"exit that command first, or say --nested"}
 	}
 	if e, ok := errors.AsType[*profileExistsError](err); ok {
-		return []string{"eks-x509 config set --profile " + e.profile + " KEY VALUE changes it; --profile NAME makes another"}
+		return []string{"eks-x509 config set --profile " + safetext.Quote(e.profile) + " KEY VALUE changes it; --profile NAME makes another"}
 	}
 	if _, ok := errors.AsType[*noContextError](err); ok {
 		return []string{"eks-x509 kubeconfig list shows what there is"}
@@ -59,7 +60,7 @@ func hints(err error, command string) []string {
 		return unreachableHints(e)
 	}
 	if e, ok := errors.AsType[*provision.Unattended](err); ok {
-		return []string{fmt.Sprintf("CloudFormation goes on with the stack; the same command goes on where it is then, and eks-x509 setup status --stack %s shows how far it got", e.Stack)}
+		return []string{fmt.Sprintf("CloudFormation goes on with the stack; the same command goes on where it is then, and eks-x509 setup status --stack %s shows how far it got", safetext.Quote(e.Stack))}
 	}
 	if e, ok := errors.AsType[*provision.Failed](err); ok {
 		return failedHints(e)
@@ -74,7 +75,7 @@ func hints(err error, command string) []string {
 		return []string{"eks-x509 setup apply goes on with it, or clears away what failed"}
 	}
 	if e, ok := errors.AsType[*noAWSAuthError](err); ok {
-		return []string{fmt.Sprintf("access entries are what it looks at: without awsAuth in access.yaml, eks-x509 setup apply makes one; so does aws eks create-access-entry --cluster-name %q", e.cluster)}
+		return []string{fmt.Sprintf("access entries are what it looks at: without awsAuth in access.yaml, eks-x509 setup apply makes one; so does aws eks create-access-entry --cluster-name %s", safetext.Quote(e.cluster))}
 	}
 	if is[*provision.MappedError](err) {
 		return []string{"--replace puts the new entry in its place; with --dry-run it only shows the change"}
@@ -191,7 +192,7 @@ func keyHints(e *keys.Error) []string {
 	case keys.WrongPassword:
 		return []string{"the password comes from --key-password-file, EKS_X509_KEY_PASSWORD or the terminal"}
 	case keys.LegacyEncryption:
-		return []string{fmt.Sprintf("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in %q -out new.key", e.File)}
+		return []string{fmt.Sprintf("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in %s -out new.key", safetext.File(e.File))}
 	case keys.KeyMismatch:
 		return []string{"give the certificate that was issued for this key, or the key from which it was requested"}
 	case keys.Expired:

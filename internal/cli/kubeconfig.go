@@ -204,8 +204,7 @@ func (a *app) writeKubeconfig(ctx context.Context, path string, entry kubeconfig
 		if err != nil {
 			return fmt.Errorf("editing %s: %w", path, err)
 		}
-		_, err = a.Stdout.Write(after)
-		return err
+		return a.out.document(after)
 	}
 	if _, err := kubeconfig.Update(ctx, path, edit); err != nil {
 		return err
@@ -214,6 +213,5 @@ func (a *app) writeKubeconfig(ctx context.Context, path string, entry kubeconfig
 		path = abs
 	}
 	done := map[bool]string{false: "Added new context %s to %s\n", true: "Updated context %s in %s\n"}[known]
-	_, err := fmt.Fprintf(a.Stdout, done, entry.Context, path)
-	return err
+	return a.out.print(done, entry.Context, path)
 }

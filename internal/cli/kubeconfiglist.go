@@ -56,7 +56,7 @@ func newKubeconfigListCmd(a *app) *cobra.Command {
 				for i, k := range found {
 					list[i] = kubeContextJSON{k.File, k.Context, k.Cluster, k.User, k.Namespace, k.Server, append([]string{k.Exec.Command}, k.Exec.Args...), k.Current}
 				}
-				return writeJSON(a.Stdout, list)
+				return a.out.json(list)
 			}
 			if len(found) == 0 {
 				a.notice("no context of eks-x509 in " + strings.Join(paths, ", ") + "; eks-x509 kubeconfig update --cluster-name NAME makes one")
@@ -67,7 +67,7 @@ func newKubeconfigListCmd(a *app) *cobra.Command {
 				current := map[bool]string{true: "*"}[k.Current]
 				rows = append(rows, []string{current, k.Context, k.Server, k.Namespace, k.Exec.Command + " " + strings.Join(k.Exec.Args, " "), k.File})
 			}
-			return a.writeTable(rows)
+			return a.out.table(rows)
 		},
 	}
 	cmd.Flags().StringVar(&path, "kubeconfig", "", "`FILE` to read; default: $KUBECONFIG, ~/.kube/config")
@@ -151,7 +151,7 @@ func (a *app) removeContexts(ctx context.Context, paths []string, match func(kub
 		}
 		for _, name := range removed {
 			count++
-			if _, err := fmt.Fprintf(a.Stdout, "Removed context %s from %s\n", name, path); err != nil {
+			if err := a.out.print("Removed context %s from %s\n", name, path); err != nil {
 				return err
 			}
 		}

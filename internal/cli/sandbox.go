@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/sandbox"
 )
 
@@ -79,7 +80,7 @@ func runSandbox(ctx context.Context, a *app, flags sandboxFlags, command []strin
 		defer os.RemoveAll(temp)
 		dir = temp
 	}
-	requests := a.Stderr
+	requests := a.out.log()
 	if flags.runFor {
 		requests = io.Discard // stderr is the command's; DIR/requests.jsonl has them
 	}
@@ -103,7 +104,7 @@ func runSandbox(ctx context.Context, a *app, flags sandboxFlags, command []strin
 		return err
 	case <-s.Ready():
 	}
-	fmt.Fprintf(a.Stderr, "eks-x509: sandbox for tests and demos at %s; to use it: . '%s'\n", s.URL(), strings.ReplaceAll(s.EnvFile(), "'", `'\''`))
+	a.progress("eks-x509: sandbox for tests and demos at %s; to use it: . %s", s.URL(), safetext.File(s.EnvFile()))
 	return <-served
 }
 
@@ -145,7 +146,8 @@ func (a *app) runChild(command, environ []string) error {
 // runWith runs a command in an environment and passes signals to it.
 func (a *app) runWith(command, environ []string) error {
 	child := exec.Command(command[0], command[1:]...)
-	child.Stdin, child.Stdout, child.Stderr = a.Stdin, a.stdout.w, a.Stderr
+	child.Stdin = a.Stdin
+	a.out.give(child)
 	child.Env = environ
 
 	// The terminal sends Ctrl-C to the child itself; what is sent to us alone goes on to it.

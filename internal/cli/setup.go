@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/provision"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 func newSetupCmd(a *app) *cobra.Command {
@@ -53,7 +54,7 @@ func newSetupInitCmd(a *app) *cobra.Command {
 				}
 				return err
 			}
-			a.notice(fmt.Sprintf("wrote %s; edit it, then: eks-x509 setup plan --file %[1]s", shown(file)))
+			a.notice(fmt.Sprintf("wrote %s; edit it, then: eks-x509 setup plan --file %[1]s", safetext.File(file)))
 			return nil
 		},
 	}
@@ -73,10 +74,9 @@ func (a *app) writeDocument(document []byte, output string) error {
 		if err != nil {
 			return err
 		}
-		return writeJSON(a.Stdout, value)
+		return a.out.json(value)
 	}
-	_, err := a.Stdout.Write(document)
-	return err
+	return a.out.document(document)
 }
 
 func newSetupTemplateCmd(a *app) *cobra.Command {

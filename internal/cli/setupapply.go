@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/provision"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 func newSetupApplyCmd(a *app) *cobra.Command {
@@ -76,7 +77,7 @@ func (a *app) setupApply(ctx context.Context, s provision.Spec, admin adminFlags
 		return err
 	}
 	if output == "json" {
-		return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "stack": s.Stack, "region": stack.Client.Region, "status": state.Status,
+		return a.out.json(map[string]any{"schemaVersion": 1, "stack": s.Stack, "region": stack.Client.Region, "status": state.Status,
 			"changes": append([]provision.Change{}, changes...), "outputs": state.Outputs})
 	}
 	if len(changes) == 0 {
@@ -88,7 +89,7 @@ func (a *app) setupApply(ctx context.Context, s provision.Spec, admin adminFlags
 	if slices.ContainsFunc(s.Clusters, func(c provision.Cluster) bool { return c.AWSAuth }) {
 		a.notice("next: eks-x509 setup map-role writes the role into the clusters' aws-auth")
 	}
-	a.notice(fmt.Sprintf("next: eks-x509 setup profile --stack %s writes this down for a person or machine", s.Stack))
+	a.notice(fmt.Sprintf("next: eks-x509 setup profile --stack %s writes this down for a person or machine", safetext.Quote(s.Stack)))
 	return nil
 }
 
@@ -110,5 +111,5 @@ func (a *app) writeOutputs(state provision.State) error {
 	for _, key := range slices.Sorted(maps.Keys(state.Outputs)) {
 		rows = append(rows, []string{key, state.Outputs[key]})
 	}
-	return a.writeTable(rows)
+	return a.out.table(rows)
 }

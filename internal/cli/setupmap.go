@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/provision"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/pkg/ekstoken"
 )
 
@@ -99,7 +99,7 @@ func (a *app) mapRole(cmd *cobra.Command, flags mapFlags, admin adminFlags) erro
 		done = append(done, one)
 	}
 	if flags.output == "json" {
-		return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "region": client.Region, "dryRun": flags.dryRun, "clusters": done})
+		return a.out.json(map[string]any{"schemaVersion": 1, "region": client.Region, "dryRun": flags.dryRun, "clusters": done})
 	}
 	return nil
 }
@@ -262,8 +262,7 @@ func (a *app) editAWSAuth(ctx context.Context, api awsapi.KubeAPI, w clusterMapp
 	case flags.output == "json":
 		changed = true // that is, it would be
 	default:
-		_, err := fmt.Fprint(a.Stdout, provision.DiffMapRoles(before, after, w.cluster))
-		return mappedCluster{}, err
+		return mappedCluster{}, a.out.lines(provision.DiffMapRoles(before, after, w.cluster))
 	}
 	one := mappedCluster{Cluster: w.cluster, Changed: changed, Removed: append([]provision.Mapping{}, found...)}
 	if !flags.remove {
@@ -273,11 +272,11 @@ func (a *app) editAWSAuth(ctx context.Context, api awsapi.KubeAPI, w clusterMapp
 }
 
 func (a *app) confirmUnmap(ctx context.Context, cluster string, found []provision.Mapping) error {
-	var text bytes.Buffer
+	text := ""
 	for _, m := range found {
-		fmt.Fprintln(&text, printable("aws-auth of cluster "+cluster+" maps "+m.String()))
+		text += safetext.Line("aws-auth of cluster "+cluster+" maps "+m.String()) + "\n"
 	}
-	return a.confirm(ctx, text.String(), "Take that out?")
+	return a.confirm(ctx, text, "Take that out?")
 }
 
 func told(w clusterMapping, found []provision.Mapping, changed, remove bool) string {

@@ -50,7 +50,7 @@ executed and leaves nothing behind.`,
 				a.notice(line)
 			}
 			if output == "json" {
-				return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "stack": s.Stack, "region": stack.Client.Region, "changes": append([]provision.Change{}, changes...)})
+				return a.out.json(map[string]any{"schemaVersion": 1, "stack": s.Stack, "region": stack.Client.Region, "changes": append([]provision.Change{}, changes...)})
 			}
 			return a.writeChanges(s.Stack, stack.Client.Region, changes)
 		},
@@ -130,8 +130,7 @@ func replaced(kind string) string {
 
 func (a *app) writeChanges(stack, region string, changes []provision.Change) error {
 	if len(changes) == 0 {
-		_, err := fmt.Fprintf(a.Stdout, "stack %s in %s: nothing to change\n", stack, region)
-		return err
+		return a.out.print("stack %s in %s: nothing to change\n", stack, region)
 	}
 	words := map[string]string{"Add": "add", "Modify": "change", "Remove": "remove"}
 	var rows [][]string
@@ -153,6 +152,8 @@ func (a *app) writeChanges(stack, region string, changes []provision.Change) err
 	for _, word := range slices.Sorted(maps.Keys(counts)) {
 		parts = append(parts, fmt.Sprintf("%d to %s", counts[word], word))
 	}
-	fmt.Fprintf(a.Stdout, "stack %s in %s: %s\n", stack, region, strings.Join(parts, ", "))
-	return a.writeTable(rows)
+	if err := a.out.print("stack %s in %s: %s\n", stack, region, strings.Join(parts, ", ")); err != nil {
+		return err
+	}
+	return a.out.table(rows)
 }

@@ -143,7 +143,7 @@ func (a *app) writeRemoved(stack provision.Stack, output string, fates []fate) e
 	if output != "json" {
 		return nil
 	}
-	return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "stack": stack.Name, "region": stack.Client.Region, "resources": append([]fate{}, fates...)})
+	return a.out.json(map[string]any{"schemaVersion": 1, "stack": stack.Name, "region": stack.Client.Region, "resources": append([]fate{}, fates...)})
 }
 
 // confirmName asks for the stack's name, which nobody types by accident.

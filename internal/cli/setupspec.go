@@ -11,6 +11,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/provision"
 	"github.com/eks-x509/eks-x509/internal/safefile"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // specFlags say what is wanted: a file, or the flags of a small set-up.
@@ -63,7 +64,7 @@ const keysHint = "docs/setup.md has the keys of access.yaml; eks-x509 setup init
 func openSpec(file string) (provision.Spec, error) {
 	data, err := safefile.ReadExisting(file, 1<<20)
 	if errors.Is(err, os.ErrNotExist) {
-		return provision.Spec{}, &specError{fmt.Errorf("opening %q: %w", file, withoutPath(err)), fmt.Sprintf("eks-x509 setup init --file %s writes one to start from", shown(file))}
+		return provision.Spec{}, &specError{fmt.Errorf("opening %q: %w", file, withoutPath(err)), fmt.Sprintf("eks-x509 setup init --file %s writes one to start from", safetext.File(file))}
 	}
 	if err != nil {
 		return provision.Spec{}, fmt.Errorf("opening %q: %w", file, withoutPath(err))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -70,27 +71,27 @@ func (a *app) setupStatus(ctx context.Context, stack provision.Stack, state prov
 		return err
 	}
 	if output == "json" {
-		return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "stack": stack.Name, "region": stack.Client.Region, "status": state.Status,
+		return a.out.json(map[string]any{"schemaVersion": 1, "stack": stack.Name, "region": stack.Client.Region, "status": state.Status,
 			"statusReason": state.Reason, "outputs": state.Outputs, "drift": append([]provision.Drift{}, drifts...)})
 	}
-	fmt.Fprintf(a.Stdout, "stack %s in %s: %s\n", stack.Name, stack.Client.Region, state.Status)
-	if err := a.writeOutputs(state); err != nil {
+	err = a.out.print("stack %s in %s: %s\n", stack.Name, stack.Client.Region, state.Status)
+	if err := errors.Join(err, a.writeOutputs(state)); err != nil {
 		return err
 	}
 	drifted := 0
 	for _, d := range drifts {
 		if d.Status == "DELETED" || d.Status == "MODIFIED" {
 			drifted++
-			fmt.Fprintf(a.Stdout, "drift: %s (%s) is %s\n", printable(d.LogicalID), d.Type, strings.ToLower(d.Status))
+			err = errors.Join(err, a.out.print("drift: %s (%s) is %s\n", d.LogicalID, d.Type, strings.ToLower(d.Status)))
 		}
 		for _, diff := range d.Differences {
-			fmt.Fprintf(a.Stdout, "  %s is %s, was made as %s\n", printable(diff.Path), printable(diff.Actual), printable(diff.Expected))
+			err = errors.Join(err, a.out.print("  %s is %s, was made as %s\n", diff.Path, diff.Actual, diff.Expected))
 		}
 	}
 	if drifted == 0 && drifts != nil {
-		fmt.Fprintln(a.Stdout, "no drift")
+		err = errors.Join(err, a.out.print("no drift\n"))
 	}
-	return nil
+	return err
 }
 
 func newSetupProfileCmd(a *app) *cobra.Command {
@@ -179,7 +180,7 @@ func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state prov
 		a.notice("next: eks-x509 whoami" + profileOptions(cmd, profile))
 	}
 	if output == "json" {
-		return writeJSON(a.Stdout, map[string]any{"schemaVersion": 1, "stack": stack.Name, "region": stack.Client.Region, "file": path, "profile": profile, "settings": values})
+		return a.out.json(map[string]any{"schemaVersion": 1, "stack": stack.Name, "region": stack.Client.Region, "file": path, "profile": profile, "settings": values})
 	}
 	return nil
 }

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,10 +105,10 @@ func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags)
 	}
 	a.log.Debug("token", zap.String("cluster", cluster), zap.Int("length", len(token.Value)), zap.Time("expires", token.Expires))
 	if flags.tokenOnly {
-		_, err := fmt.Fprintln(a.Stdout, token.Value)
+		_, err := io.WriteString(a.out.exact(), token.Value+"\n")
 		return err
 	}
-	return format.ExecCredential(a.Stdout, apiVersion, token.Value, token.Expires)
+	return format.ExecCredential(a.out.exact(), apiVersion, token.Value, token.Expires)
 }
 
 // clusterName is the cluster that a command needs.

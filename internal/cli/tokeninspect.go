@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,8 +30,7 @@ itself only AWS can check. Exit status 1 if the token would be refused.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			write, err := inspectionWriter(output)
-			if err != nil {
+			if err := checkOutput(output); err != nil {
 				return err
 			}
 			token, err := readToken(a.Stdin, args)
@@ -42,7 +39,12 @@ itself only AWS can check. Exit status 1 if the token would be refused.`,
 			}
 			now := a.Now()
 			i := ekstoken.Inspect(token, now)
-			if err := write(a.Stdout, i, now); err != nil {
+			if output == "json" {
+				err = a.out.json(inspectionJSON(i))
+			} else {
+				err = a.out.table(inspectionRows(i, now))
+			}
+			if err != nil {
 				return err
 			}
 			if len(i.Problems) > 0 {
@@ -91,28 +93,16 @@ func readToken(stdin io.Reader, args []string) (string, error) {
 	return credential.Status.Token, nil
 }
 
-func inspectionWriter(output string) (func(io.Writer, ekstoken.Inspection, time.Time) error, error) {
-	switch output {
-	case "text":
-		return writeInspection, nil
-	case "json":
-		return writeInspectionJSON, nil
-	default:
-		return nil, misuse("unsupported --output %q (supported: text, json)", output)
-	}
-}
-
-func writeInspection(w io.Writer, i ekstoken.Inspection, now time.Time) error {
-	var b bytes.Buffer
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+func inspectionRows(i ekstoken.Inspection, now time.Time) [][]string {
+	var rows [][]string
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(t, "%s\t%s\n", name, value)
+			rows = append(rows, []string{name, value})
 		}
 	}
-	row("host", quoteControl(i.Host))
-	row("region", quoteControl(i.Region))
-	row("access key id", quoteControl(i.AccessKeyID))
+	row("host", i.Host)
+	row("region", i.Region)
+	row("access key id", i.AccessKeyID)
 	if i.Host != "" {
 		row("cluster id header", map[bool]string{true: "signed", false: "not signed"}[i.ClusterHeader])
 	}
@@ -122,22 +112,12 @@ func writeInspection(w io.Writer, i ekstoken.Inspection, now time.Time) error {
 	}
 	row("length", fmt.Sprintf("%d of at most %d bytes", i.Length, ekstoken.MaxLength))
 	for _, p := range i.Problems {
-		row("refused", quoteControl(p))
+		row("refused", p)
 	}
 	if len(i.Problems) == 0 {
 		row("verdict", "well formed; the signature only AWS can check")
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// quoteControl keeps a foreign token's bytes from reaching the terminal raw.
-func quoteControl(s string) string {
-	quoted := fmt.Sprintf("%+q", s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	return rows
 }
 
 func relative(d time.Duration) string {
@@ -151,7 +131,7 @@ func relative(d time.Duration) string {
 	return "in " + length
 }
 
-func writeInspectionJSON(w io.Writer, i ekstoken.Inspection, _ time.Time) error {
+func inspectionJSON(i ekstoken.Inspection) any {
 	type report struct {
 		Host          string     `json:"host"`
 		Region        string     `json:"region"`
@@ -168,14 +148,5 @@ func writeInspectionJSON(w io.Writer, i ekstoken.Inspection, _ time.Time) error 
 	if !i.SignedAt.IsZero() {
 		r.SignedAt, r.ValidUntil = &i.SignedAt, &i.ValidUntil
 	}
-	return writeJSON(w, r)
-}
-
-func writeJSON(w io.Writer, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(data, '\n'))
-	return err
+	return r
 }

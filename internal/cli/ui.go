@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/eks-x509/eks-x509/internal/audit/query"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
@@ -45,20 +41,6 @@ const (
 	exitNotRun   = 126
 	exitNotFound = 127
 )
-
-// checkedWriter remembers that a write failed, which cobra's help does not.
-type checkedWriter struct {
-	w   io.Writer
-	err error
-}
-
-func (o *checkedWriter) Write(p []byte) (int, error) {
-	n, err := o.w.Write(p)
-	if err != nil && o.err == nil {
-		o.err = err
-	}
-	return n, err
-}
 
 // exitStatus is the exit code of a child, which becomes ours without a word.
 type exitStatus int
@@ -171,8 +153,8 @@ func (a *app) notice(line string) { a.say("notice", line) }
 
 // finish says what is to be said and returns the exit code.
 func (a *app) finish(ctx context.Context, command string, err error) int {
-	if a.stdout.err != nil {
-		err = fmt.Errorf("writing output: %w", a.stdout.err)
+	if failed := a.out.finish(); failed != nil {
+		err = fmt.Errorf("writing output: %w", failed)
 	}
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = interrupted(err)
@@ -204,29 +186,6 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 	return code
 }
 
-// say writes one line. Text from outside must not make two of it, nor steer
-// the terminal.
-func (a *app) say(kind, text string) {
-	text = printable(text)
-	const longest = 2000
-	if len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "") + " …"
-	}
-	fmt.Fprintf(a.Stderr, "eks-x509: %s: %s\n", kind, text)
-}
-
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-}
-
-// newLogger writes lines for a person: time, level, message, fields as JSON.
-func newLogger(w io.Writer) *zap.Logger {
-	encoder := zap.NewDevelopmentEncoderConfig()
-	encoder.EncodeTime = zapcore.RFC3339TimeEncoder
-	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.AddSync(w), zap.DebugLevel))
-}
+// say writes one line; progress one of another program's kind.
+func (a *app) say(kind, text string)               { a.out.say(kind, text) }
+func (a *app) progress(format string, args ...any) { a.out.progress(format, args...) }

@@ -66,10 +66,9 @@ func newVersionCmd(a *app) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			switch output {
 			case "text":
-				_, err := fmt.Fprintln(a.Stdout, readBuild())
-				return err
+				return a.out.print("%s\n", readBuild().String())
 			case "json":
-				return writeJSON(a.Stdout, readBuild())
+				return a.out.json(readBuild())
 			default:
 				return misuse("unsupported --output %q (supported: text, json)", output)
 			}

@@ -98,7 +98,7 @@ func runWhoami(ctx context.Context, a *app, cmd *cobra.Command, output string) e
 		}
 	}
 	if output == "json" {
-		return writeJSON(a.Stdout, me)
+		return a.out.json(me)
 	}
 	return a.writeWhoami(me)
 }
@@ -176,5 +176,5 @@ func (a *app) writeWhoami(me whoami) error {
 		rows = append(rows, []string{"cluster", k.Cluster}, []string{"server", k.Server},
 			[]string{"kubernetes user", k.Username}, []string{"kubernetes groups", strings.Join(k.Groups, ", ")})
 	}
-	return a.writeTable(rows)
+	return a.out.table(rows)
 }

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // Bundle is a report as text, to attach to a ticket. The names and values of
@@ -15,29 +16,23 @@ import (
 // without their values.
 func Bundle(r Report, extra map[string]string) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "eks-x509 doctor, %s: %s\n\n", r.Time.Format(time.RFC3339), r.Status)
-	for _, name := range slices.Sorted(maps.Keys(extra)) {
-		fmt.Fprintf(&b, "%s: %s\n", name, extra[name])
+	line := func(format string, args ...any) {
+		b.WriteString(safetext.Line(safetext.Scrub(fmt.Sprintf(format, args...))) + "\n")
 	}
-	fmt.Fprintf(&b, "variables set: %s\n", strings.Join(r.variables, " "))
+	line("eks-x509 doctor, %s: %s", r.Time.Format(time.RFC3339), r.Status)
+	line("")
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		line("%s: %s", name, extra[name])
+	}
+	line("variables set: %s", strings.Join(r.variables, " "))
 	for _, one := range r.Results {
-		fmt.Fprintf(&b, "\n%s: %s\n  found:  %s\n  why:    %s\n", one.Name, one.Status, one.Found, one.Why)
+		line("")
+		line("%s: %s", one.Name, one.Status)
+		line("  found:  %s", one.Found)
+		line("  why:    %s", one.Why)
 		if one.Remedy != "" {
-			fmt.Fprintf(&b, "  remedy: %s\n", one.Remedy)
+			line("  remedy: %s", one.Remedy)
 		}
 	}
-	return redact(b.Bytes())
-}
-
-// redact is the last guard: no finding holds a secret, but text from outside may.
-func redact(text []byte) []byte {
-	for _, secret := range []string{
-		`k8s-aws-v1\.[A-Za-z0-9_=-]+`,
-		`-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(-----END [A-Z ]*-----)?`,
-		`(?i)\b(X-Amz-Security-Token|X-Amz-Signature|aws_secret_access_key|aws_session_token|secretAccessKey|sessionToken)["']?\s*[=:]\s*["']?[^\s"'&]+`,
-		`//[^/\s@:]+:[^/\s@]+@`,
-	} {
-		text = regexp.MustCompile(secret).ReplaceAll(text, []byte("(removed)"))
-	}
-	return text
+	return b.Bytes()
 }

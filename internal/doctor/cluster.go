@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/eks-x509/eks-x509/internal/awsapi"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 func clusterChecks() []Check {
@@ -23,7 +24,7 @@ func clusterChecks() []Check {
 
 func checkCluster(ctx context.Context, f *facts) Result {
 	if f.Cluster == "" && f.otherProfile != "" {
-		return found(Skipped, fmt.Sprintf("eks-x509 doctor --profile %q", f.otherProfile), "no cluster named; the current context is of profile %q", f.otherProfile)
+		return found(Skipped, fmt.Sprintf("eks-x509 doctor --profile %s", safetext.Quote(f.otherProfile)), "no cluster named; the current context is of profile %q", f.otherProfile)
 	}
 	if f.Cluster == "" {
 		return found(Skipped, "", "no cluster named (--cluster-name)")
@@ -73,7 +74,7 @@ func reachCluster(ctx context.Context, f *facts) Result {
 	if r.Status == Failed {
 		r.Remedy = "a private endpoint is reached from its VPC or a VPN; a public one may let in only some addresses; behind a proxy, set HTTPS_PROXY"
 		if strings.Contains(r.Found, ": TLS: ") {
-			r.Remedy = "something on the way ends TLS, or the cluster was made anew: eks-x509 kubeconfig update --cluster-name " + f.Cluster
+			r.Remedy = "something on the way ends TLS, or the cluster was made anew: eks-x509 kubeconfig update --cluster-name " + safetext.Quote(f.Cluster)
 		}
 	}
 	return r

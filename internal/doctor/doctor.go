@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
 )
 
@@ -179,7 +180,10 @@ func (f *facts) check(ctx context.Context, c Check, skip string) Result {
 
 func newReport(in Input, results []Result) Report {
 	r := Report{SchemaVersion: 1, Time: in.Now().UTC().Truncate(time.Second), Status: OK, Results: results}
-	for _, one := range results {
+	for i := range results {
+		// The last guard: no finding holds a secret, but text from outside may.
+		one := &results[i]
+		one.Found, one.Remedy = safetext.Scrub(one.Found), safetext.Scrub(one.Remedy)
 		if one.Status.rank() > r.Status.rank() && one.Status != Skipped {
 			r.Status = one.Status
 		}

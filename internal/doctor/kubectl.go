@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 func kubectlChecks() []Check {
@@ -66,9 +68,9 @@ func KubectlVersion(out []byte) (version string, minor int, err error) {
 const execGroup = "client.authentication.k8s.io/"
 
 func checkKubeconfig(_ context.Context, f *facts) Result {
-	update := "eks-x509 kubeconfig update --cluster-name " + f.Cluster
-	if f.Cluster == "" {
-		update += "NAME"
+	update := "eks-x509 kubeconfig update --cluster-name NAME"
+	if f.Cluster != "" {
+		update = safetext.Quote("eks-x509", "kubeconfig", "update", "--cluster-name", f.Cluster)
 	}
 	if f.KubeconfigErr != nil {
 		return f.failed(f.KubeconfigErr, "mend the file: kubectl config view says where it is wrong")
@@ -77,7 +79,7 @@ func checkKubeconfig(_ context.Context, f *facts) Result {
 	for _, path := range f.Kubeconfig {
 		if info, err := os.Stat(path); err == nil {
 			if problem := access(path, info, 0o022); problem != "" {
-				r.add(Warning, problem+": whoever writes it chooses what kubectl runs", fmt.Sprintf("chmod go-w %q", path))
+				r.add(Warning, problem+": whoever writes it chooses what kubectl runs", fmt.Sprintf("chmod go-w %s", safetext.File(path)))
 			}
 		}
 	}
@@ -99,7 +101,7 @@ func checkKubeconfig(_ context.Context, f *facts) Result {
 		}
 	}
 	if !slices.ContainsFunc(entries, func(k KubeContext) bool { return k.Current }) {
-		r.add(Note, "the current context is another", "kubectl config use-context "+strconv.Quote(entries[0].Name))
+		r.add(Note, "the current context is another", "kubectl config use-context "+safetext.Quote(flagless(entries[0].Name)...))
 	}
 	return r
 }
@@ -116,6 +118,14 @@ func answersV1(args []string) bool {
 		}
 	}
 	return false
+}
+
+// flagless is a name as an argument that is not taken for a flag.
+func flagless(name string) []string {
+	if strings.HasPrefix(name, "-") {
+		return []string{"--", name}
+	}
+	return []string{name}
 }
 
 // entryProblems are why kubectl would not run us, or would ask another cluster.
@@ -200,7 +210,7 @@ func checkKuberc(_ context.Context, f *facts) Result {
 	}
 	for _, command := range commands {
 		if problem := f.blocked(k, command); problem != "" {
-			return found(Failed, "kubectl kuberc set --section credentialplugin --policy Allowlist --allowlist-entry command="+command+
+			return found(Failed, "kubectl kuberc set --section credentialplugin --policy Allowlist --allowlist-entry "+safetext.Quote("command="+command)+
 				", with an entry for each other plugin that you use", "%s: %s", path, problem)
 		}
 	}

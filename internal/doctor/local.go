@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/eks-x509/eks-x509/internal/cache"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
 )
 
@@ -51,7 +52,7 @@ func checkConfiguration(_ context.Context, f *facts) Result {
 		}
 		present = append(present, path)
 		if problem := access(path, info, 0o022); problem != "" {
-			r.add(Warning, problem, fmt.Sprintf("let only its owner write it: chmod go-w %q", path))
+			r.add(Warning, problem, fmt.Sprintf("let only its owner write it: chmod go-w %s", safetext.File(path)))
 		}
 	}
 	what := "no configuration file; flags and environment say all"
@@ -122,12 +123,12 @@ func checkKeyFile(_ context.Context, f *facts) Result {
 		return found(OK, "", "%s is not a regular file: its mode says nothing", path)
 	}
 	if problem := access(path, info, 0o077); problem != "" {
-		return found(Warning, fmt.Sprintf("make it yours alone: chmod 600 %q", path), "%s", problem)
+		return found(Warning, fmt.Sprintf("make it yours alone: chmod 600 %s", safetext.File(path)), "%s", problem)
 	}
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err == nil && info.Mode()&fs.ModeSticky == 0 {
 		if problem := access(dir, info, 0o022); problem != "" {
-			return found(Warning, fmt.Sprintf("whoever can write its folder can replace it: chmod go-w %q", dir), "%s", problem)
+			return found(Warning, fmt.Sprintf("whoever can write its folder can replace it: chmod go-w %s", safetext.File(dir)), "%s", problem)
 		}
 	}
 	return found(OK, "", "%s (mode %04o)", path, info.Mode().Perm())
@@ -154,7 +155,7 @@ func checkCache(_ context.Context, f *facts) Result {
 	}
 	r := found(OK, "", "%d sessions kept in %s", len(kept), dir)
 	if problem := access(dir, info, 0o077); problem != "" {
-		r.add(Warning, problem, fmt.Sprintf("make it yours alone: chmod 700 %q", dir))
+		r.add(Warning, problem, fmt.Sprintf("make it yours alone: chmod 700 %s", safetext.File(dir)))
 	}
 	torn, foreign := oddFiles(dir)
 	if torn > 0 {

@@ -149,7 +149,7 @@ func kubectlMoods() []mood {
 			p.in.KubeContexts[0].APIVersion, p.in.RunCommand = "client.authentication.k8s.io/v1", kubectlVersion(21)
 		}, failed, doctor.Other, "kubectl 1.21 does not know apiVersion v1", ""},
 		{"a command that is not there", "kubeconfig", func(p *patient) { p.in.KubeContexts[0].Command = "/nowhere/eks-x509" }, failed, doctor.Other, `"/nowhere/eks-x509" is not there`, ""},
-		{"another context is current", "kubeconfig", func(p *patient) { p.in.KubeContexts[0].Current = false }, note, "", "the current context is another", `use-context "sandbox"`},
+		{"another context is current", "kubeconfig", func(p *patient) { p.in.KubeContexts[0].Current = false }, note, "", "the current context is another", `use-context sandbox`},
 		{"a kubeconfig that all may write", "kubeconfig", func(p *patient) { p.chmod(p.in.Kubeconfig[0], 0o666) }, warning, "", "writable by group or others", "chmod go-w"},
 		{"plugins denied", "kuberc", kuberc("credentialPluginPolicy: DenyAll\n"), failed, doctor.Other, "DenyAll", "--allowlist-entry command=eks-x509"},
 		{"an allowlist without us", "kuberc", kuberc("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist:\n- command: aws\n"), failed, doctor.Other, `does not have "eks-x509"`, ""},

@@ -26,13 +26,13 @@ func imports() map[string][]string {
 	return map[string][]string{
 		"cmd/eks-x509": {"internal/cli"},
 		"internal/cli": {"internal/audit", "internal/audit/page", "internal/audit/query", "internal/awsapi", "internal/awsfiles", "internal/cache", "internal/certs", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
-			"internal/provision", "internal/safefile", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
+			"internal/provision", "internal/safefile", "internal/safetext", "internal/sandbox", "internal/session", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/audit":       {},
-		"internal/audit/page":  {"internal/audit"},
+		"internal/audit/page":  {"internal/audit", "internal/safetext"},
 		"internal/audit/query": {"internal/audit", "internal/awsapi", "internal/safefile"},
 		"internal/awsapi":      {"pkg/ekstoken"},
 		"internal/awsfiles":    {"internal/safefile"},
-		"internal/doctor":      {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
+		"internal/doctor":      {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/safetext", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/kubeconfig":  {"internal/safefile"},
 		"internal/cache":       {"internal/safefile"},
 		"internal/certs":       {"internal/minica", "internal/safefile"},
@@ -42,9 +42,10 @@ func imports() map[string][]string {
 		"internal/minica":      {},
 		"internal/provision":   {"internal/awsapi"},
 		"internal/safefile":    {},
+		"internal/safetext":    {},
 		"internal/sandbox":     {"internal/minica"}, // nothing of pkg: it must not share the client's bugs
 		"internal/session":     {"internal/cache", "internal/config", "internal/keys", "pkg/x509creds"},
-		"internal/term":        {},
+		"internal/term":        {"internal/safetext"},
 		"pkg/ekstoken":         {},
 		"pkg/sigv4x509":        {},
 		"pkg/x509creds":        {"pkg/sigv4x509"},
@@ -78,6 +79,10 @@ func places() map[string][]string {
 		"os.Environ":   {"internal/cli/cli.go"}, // for a child
 		"os.Exit":      {"cmd/eks-x509/main.go"},
 		"log.Fatal":    {},
+		"log.Print":    {},
+		"log.Printf":   {},
+		"log.Println":  {},
+		"log.Default":  {},
 		"fmt.Print":    {},
 		"fmt.Printf":   {},
 		"fmt.Println":  {},
@@ -207,6 +212,66 @@ func TestStrayCalls(t *testing.T) {
 					t.Errorf("%s has an init function", name)
 				}
 			}
+		}
+	}
+}
+
+// outlets says where the ways out of the program may be used: the streams, what
+// writes to any stream, and the bytes that only a program reads. All else is
+// written by internal/cli/output.go, which makes it safe to show.
+func outlets() map[string][]string {
+	cli := func(names ...string) []string {
+		for i, name := range names {
+			names[i] = "internal/cli/" + name
+		}
+		return names
+	}
+	return map[string][]string{
+		".Stdout":        cli("cli.go", "output.go"),
+		".Stderr":        cli("cli.go", "output.go"),
+		".exact":         cli("output.go", "credentialprocess.go", "env.go", "token.go"),
+		"fmt.Fprint":     cli("output.go"),
+		"fmt.Fprintf":    cli("output.go"),
+		"fmt.Fprintln":   cli("output.go"),
+		"io.WriteString": cli("output.go", "token.go"),
+	}
+}
+
+func TestOutlets(t *testing.T) {
+	t.Parallel()
+	allowed := outlets()
+	used := map[string]bool{}
+	for dir, files := range packages(t) {
+		for name, file := range files {
+			ast.Inspect(file, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok {
+					if f, ok := call.Fun.(*ast.Ident); ok && (f.Name == "print" || f.Name == "println") {
+						t.Errorf("%s uses %s, which writes to stderr", name, f.Name)
+					}
+				}
+				selector, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				outlet := "." + selector.Sel.Name
+				if pkg, ok := selector.X.(*ast.Ident); ok && pkg.Obj == nil && (pkg.Name == "fmt" || pkg.Name == "io") {
+					if dir != "internal/cli" {
+						return true // elsewhere there is no stream to write to
+					}
+					outlet = pkg.Name + outlet
+				}
+				where, watched := allowed[outlet]
+				used[outlet+" "+name] = true
+				if watched && !slices.Contains(where, name) {
+					t.Errorf("%s uses %s (allowed in %v)", name, outlet, where)
+				}
+				return true
+			})
+		}
+	}
+	for outlet, where := range allowed {
+		if outlet[0] == '.' && !slices.ContainsFunc(where, func(name string) bool { return used[outlet+" "+name] }) {
+			t.Errorf("nothing uses %s: is it another name now?", outlet)
 		}
 	}
 }

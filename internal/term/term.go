@@ -13,6 +13,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // ErrNoTerminal is the error when nobody can be asked, as in a service or a pipeline.
@@ -54,7 +56,7 @@ func read(ctx context.Context, prompt string, hidden bool) ([]byte, error) {
 		}
 		defer restore()
 	}
-	if _, err := io.WriteString(out, prompt); err != nil {
+	if _, err := io.WriteString(out, safetext.Line(prompt)); err != nil {
 		return nil, fmt.Errorf("writing to the terminal: %w", err)
 	}
 	if hidden {

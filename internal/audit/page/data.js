@@ -99,9 +99,14 @@ function sessionHaystack(s) {
   return s.hay;
 }
 
-// clean shows what would not be seen, or would turn the text around it.
+// clean shows what would not be seen, or would turn the text around it, as an
+// escape: \x1b, \u202e, \U000e0041.
 function clean(text) {
-  return String(text ?? "").replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, "\u00b7");
+  return String(text ?? "").replace(/[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu, (found) => {
+    const code = found.codePointAt(0);
+    const [form, digits] = code > 0xffff ? ["U", 8] : code > 0x7f ? ["u", 4] : ["x", 2];
+    return `\\${form}${code.toString(16).padStart(digits, "0")}`;
+  });
 }
 
 // Times: UTC, or those of the browser.

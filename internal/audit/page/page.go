@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/audit"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 //go:embed page.css
@@ -121,7 +122,7 @@ func writeData(w *bufio.Writer, r *audit.Result, o Options) error {
 			if err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(w, "%s%s", between, data); err != nil {
+			if _, err := fmt.Fprintf(w, "%s%s", between, safetext.JSON(data)); err != nil {
 				return err
 			}
 			between = ",\n"
@@ -135,7 +136,7 @@ func writeData(w *bufio.Writer, r *audit.Result, o Options) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\n]</script>\n<script type=\"application/json\" id=\"head\">%s</script>\n", data)
+	_, err = fmt.Fprintf(w, "\n]</script>\n<script type=\"application/json\" id=\"head\">%s</script>\n", safetext.JSON(data))
 	return err
 }
 
