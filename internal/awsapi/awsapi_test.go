@@ -248,7 +248,7 @@ func TestAnswers(t *testing.T) {
 			awsapi.Unreachable, `asking STS: a redirect instead of an answer, to "portal.example" (HTTP 302)`},
 		{"a page that says it is fine", 200, http.Header{"Content-Type": {"text/html"}}, `<p>welcome`, awsapi.Unreachable, "asking STS: an HTML page instead of an answer (HTTP 200)"},
 		{"more than is read", 200, nil, strings.Repeat("x", 1<<20+1), awsapi.Malformed, "asking STS: an answer of more than 1048576 bytes (HTTP 200)"},
-		{"a message that commands the terminal", 400, nil, `{"code":"X","message":"a\u001b[2Jb"}`, awsapi.Refused, "STS refused: X: a [2Jb (HTTP 400)"},
+		{"a message that commands the terminal", 400, nil, `{"code":"X","message":"a\u001b[2Jb"}`, awsapi.Refused, "STS refused: X: a\\x1b[2Jb (HTTP 400)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // Kind says at which point a request came to nothing.
@@ -72,9 +74,10 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// oneLine keeps foreign text from breaking the one line that an error is.
+// oneLine keeps foreign text from breaking the one line that an error is, and
+// from commanding the terminal.
 func oneLine(s string) string {
-	return strings.Join(strings.Fields(s), " ")
+	return safetext.Line(strings.Join(strings.Fields(s), " "))
 }
 
 // maxCause is how many characters of foreign text an error quotes; maxID, of a

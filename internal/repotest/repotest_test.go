@@ -30,7 +30,7 @@ func imports() map[string][]string {
 		"internal/audit":       {},
 		"internal/audit/page":  {"internal/audit", "internal/safetext"},
 		"internal/audit/query": {"internal/audit", "internal/awsapi", "internal/safefile"},
-		"internal/awsapi":      {"pkg/ekstoken"},
+		"internal/awsapi":      {"internal/safetext", "pkg/ekstoken"},
 		"internal/awsfiles":    {"internal/safefile"},
 		"internal/doctor":      {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/safetext", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/kubeconfig":  {"internal/safefile"},
