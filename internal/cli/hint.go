@@ -193,6 +193,10 @@ func keyHints(e *keys.Error) []string {
 		return []string{"the password comes from --key-password-file, EKS_X509_KEY_PASSWORD or the terminal"}
 	case keys.LegacyEncryption:
 		return []string{fmt.Sprintf("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in %s -out new.key", safetext.File(e.File))}
+	case keys.SeveralKeys:
+		return []string{"give the certificate of one of them, in a file of its own, as --certificate"}
+	case keys.UnsupportedKey:
+		return []string{"make a new key and have a certificate issued for it: eks-x509 cert new --help"}
 	case keys.KeyMismatch:
 		return []string{"give the certificate that was issued for this key, or the key from which it was requested"}
 	case keys.Expired:

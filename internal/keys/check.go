@@ -39,6 +39,12 @@ func (k *Key) checkLeaf(c *x509.Certificate, now time.Time) error {
 	if c.Version != 3 {
 		return refuse(NotVersion3, "unsupported X.509 version %d (supported: 3)", c.Version)
 	}
+	if err := CheckCertificateKey(c); err != nil {
+		return refuse(UnsupportedKey, "%w", err)
+	}
+	if c.SerialNumber.Sign() <= 0 { // RFC 5280 §4.1.2.2
+		return refuse(Malformed, "malformed serial number %s: a positive one is needed", c.SerialNumber)
+	}
 	if c.IsCA {
 		return refuse(IsCA, "it is a CA's certificate, a client's is needed (basicConstraints CA:FALSE)")
 	}
@@ -58,6 +64,22 @@ func (k *Key) checkLeaf(c *x509.Certificate, now time.Time) error {
 		return refuse(Expired, "%s", validity(c, now))
 	}
 	return nil
+}
+
+// CheckCertificateKey is CheckPublicKey for the key of a certificate, of which crypto/x509 may not know the kind.
+func CheckCertificateKey(c *x509.Certificate) error {
+	if c.PublicKey != nil {
+		return CheckPublicKey(c.PublicKey)
+	}
+	// SubjectPublicKeyInfo ::= SEQUENCE { algorithm AlgorithmIdentifier, subjectPublicKey BIT STRING }
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(c.RawSubjectPublicKeyInfo, &info); err != nil {
+		return fmt.Errorf("malformed public key: %w", err)
+	}
+	return unsupportedAlgorithm(info.Algorithm.Algorithm.String())
 }
 
 // validity says when c was or will be valid, or "" if it is.

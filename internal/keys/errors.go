@@ -32,6 +32,8 @@ const (
 	NoDigitalSignature                   // the certificate's keyUsage does not allow signing
 	EmptySubject                         // the certificate names nobody
 	WeakSignature                        // the certificate is signed with a hash below SHA-256
+	UnsupportedKey                       // the certificate is for a key that does not sign for Roles Anywhere
+	SeveralKeys                          // a PKCS#12 file has several private keys, and it can't be told which to use
 )
 
 // Error is a key or certificate that can't be used.

@@ -2,7 +2,6 @@ package keys
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
@@ -17,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf16"
+
+	"github.com/eks-x509/eks-x509/internal/keys/pkcs12"
 )
 
 // maxFileSize is far above any certificate bundle for a client, and keeps a wrong path from filling the memory.
@@ -28,10 +29,12 @@ type contents struct {
 	info   fs.FileInfo
 	blocks []block
 
+	encrypted bool // the private key that was read
+
 	// Of a PKCS#12 file, which is encrypted as a whole.
-	pkcs12 []byte
-	signer crypto.Signer
-	certs  []*x509.Certificate
+	pkcs12  []byte
+	signers []namedSigner
+	certs   []*x509.Certificate
 }
 
 // block is a PEM block, or the whole of a DER file.
@@ -40,6 +43,13 @@ type block struct {
 	der             []byte
 	legacyEncrypted bool
 }
+
+// encrypted says whether a private key is, by what it holds: some tools write "PRIVATE KEY" above every PKCS#8.
+func (b block) encrypted() bool {
+	return b.legacyEncrypted || classify(b.der) == "ENCRYPTED PRIVATE KEY"
+}
+
+func (b block) isCertificate() bool { return b.label == "CERTIFICATE" || b.label == "X509 CERTIFICATE" }
 
 // load reads a file once and takes it apart.
 func (o *opener) load(doing, file string) (*contents, error) {
@@ -130,13 +140,18 @@ func (c *contents) modeWarning() string {
 func (o *opener) parse(doing, file string, data []byte) (*contents, error) {
 	c := &contents{file: file}
 	label := classify(data)
+	if label == "" && bytes.HasPrefix(data, []byte{0x30}) { // which is "0" in text: it may be neither
+		if der, err := pkcs12.ToDER(data); err == nil {
+			data, label = der, classify(der)
+		} else if bytes.HasPrefix(data, []byte{0x30, 0x80}) {
+			return nil, &Error{Reason: Malformed, Doing: doing, File: file, Err: err}
+		}
+	}
 	switch {
 	case label == labelPKCS12:
 		c.pkcs12 = data
 	case label != "":
 		c.blocks = []block{{label: label, der: data}}
-	case bytes.HasPrefix(data, []byte{0x30, 0x80}):
-		return nil, fail(Unsupported, doing, file, "unsupported encoding: BER with indefinite length (supported: DER, PEM)")
 	default:
 		var err error
 		if c.blocks, err = splitPEM(data); err != nil {

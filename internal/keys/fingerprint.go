@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+
+	"github.com/eks-x509/eks-x509/internal/keys/pbe"
 )
 
 // Fingerprint identifies the certificate in a file without its key: the SHA-256
@@ -12,7 +14,7 @@ import (
 // or is encrypted (PKCS#12), it is the SHA-256 of the file.
 func Fingerprint(file string) (string, error) {
 	const doing = "opening certificate"
-	o := &opener{ctx: context.Background(), limits: defaultLimits(), files: map[string]*contents{}}
+	o := &opener{ctx: context.Background(), limits: pbe.DefaultLimits(), files: map[string]*contents{}}
 	c, err := o.load(doing, file)
 	if err != nil {
 		return "", err

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/eks-x509/eks-x509/internal/keys/pbe"
 )
 
 // FuzzParse gives foreign bytes to every reader. They must not panic, and with the costs of passwords kept low here,
@@ -23,7 +25,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ask := func(context.Context, string) ([]byte, error) { return []byte(password), nil }
-		o := &opener{ctx: t.Context(), ask: ask, limits: limits{iterations: 4096, scryptCost: 1 << 17}, files: map[string]*contents{}}
+		o := &opener{ctx: t.Context(), ask: ask, limits: pbe.Limits{Iterations: 20_000, ScryptCost: 1 << 17}, files: map[string]*contents{}}
 		c, err := o.parse("opening certificate", "x", data)
 		if err != nil {
 			return
@@ -33,7 +35,7 @@ func FuzzParse(f *testing.F) {
 		}
 		o.files["x"] = c
 		certs, certErr := o.certificates("opening certificate", "x")
-		signer, keyErr := o.privateKey("x")
+		signer, keyErr := o.privateKey("x", certs)
 		if (certErr == nil) != (len(certs) > 0) || (keyErr == nil) != (signer != nil) {
 			t.Errorf("got %d certificates (%v) and key %T (%v)", len(certs), certErr, signer, keyErr)
 		}

@@ -13,7 +13,10 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
+
+	"github.com/eks-x509/eks-x509/internal/keys/pbe"
 )
 
 // Source says where a key and its certificates are.
@@ -34,6 +37,8 @@ type Key struct {
 	// Chain is the certificate of Signer and then those above it, each after the one that it issued.
 	// Self-signed certificates are left out: they can only be trust anchors, and those are AWS's to hold.
 	Chain []*x509.Certificate
+	// Encrypted says whether the private key's file is encrypted.
+	Encrypted bool
 	// Warnings is what Open noticed. Check returns its own.
 	Warnings []string
 
@@ -63,7 +68,7 @@ func OpenCertificate(ctx context.Context, src Source) (*Key, error) {
 }
 
 func newOpener(ctx context.Context, src Source) *opener {
-	return &opener{ctx: ctx, ask: src.Password, limits: defaultLimits(), files: map[string]*contents{}}
+	return &opener{ctx: ctx, ask: src.Password, limits: pbe.DefaultLimits(), files: map[string]*contents{}}
 }
 
 // once asks for each password once.
@@ -88,7 +93,7 @@ func once(ask func(context.Context, string) ([]byte, error)) func(context.Contex
 type opener struct {
 	ctx    context.Context
 	ask    func(ctx context.Context, prompt string) ([]byte, error)
-	limits limits
+	limits pbe.Limits
 	files  map[string]*contents // by path, so that no file is read, and no password asked for, twice
 }
 
@@ -106,9 +111,15 @@ func (o *opener) openCertificate(src Source) (*Key, error) {
 		return nil, err
 	}
 	leaf := own[max(0, slices.IndexFunc(own, func(c *x509.Certificate) bool { return !c.IsCA }))]
-	path, _ := orderChain(leaf, slices.Concat(own, others))
+	path, _, err := orderChain(leaf, slices.Concat(own, others))
+	if err != nil {
+		return nil, &Error{Reason: ChainTooLong, Doing: "opening certificate", File: src.Certificate, Certificate: leaf, Err: err}
+	}
 	return &Key{Chain: append([]*x509.Certificate{leaf}, path...), file: src.Certificate}, nil
 }
+
+// maxNamed is how many certificates that are left out get a warning each.
+const maxNamed = 3
 
 func (o *opener) open(src Source) (*Key, error) {
 	own, others, err := o.allCertificates(src)
@@ -120,7 +131,7 @@ func (o *opener) open(src Source) (*Key, error) {
 	if keyFile == "" {
 		keyFile = src.Certificate
 	}
-	signer, err := o.privateKey(keyFile)
+	signer, err := o.privateKey(keyFile, own)
 	if err != nil {
 		return nil, err
 	}
@@ -129,15 +140,23 @@ func (o *opener) open(src Source) (*Key, error) {
 	if err != nil {
 		return nil, &Error{Reason: KeyMismatch, Doing: "opening certificate", File: src.Certificate, Err: err}
 	}
-	path, unused := orderChain(leaf, slices.Concat(own, others))
+	path, unused, err := orderChain(leaf, slices.Concat(own, others))
+	if err != nil {
+		return nil, &Error{Reason: ChainTooLong, Doing: "opening certificate", File: src.Certificate, Certificate: leaf, Err: err}
+	}
 	if len(path) > maxIntermediates {
 		return nil, fail(ChainTooLong, "opening certificate", src.Certificate,
 			"%d or more certificates above it found, at most %d are accepted", maxIntermediates+1, maxIntermediates)
 	}
 
-	k := &Key{Signer: signer, Chain: append([]*x509.Certificate{leaf}, path...), file: src.Certificate}
-	for _, c := range unused {
-		k.Warnings = append(k.Warnings, "leaving out certificate "+describe(c)+": it is not among the issuers of "+describe(leaf))
+	k := &Key{Signer: signer, Chain: append([]*x509.Certificate{leaf}, path...), Encrypted: o.files[keyFile].encrypted, file: src.Certificate}
+	switch n := len(unused); {
+	case n > maxNamed:
+		k.Warnings = append(k.Warnings, fmt.Sprintf("leaving out %d certificates, such as %s: they are not among the issuers of %s", n, describe(unused[0]), describe(leaf)))
+	default:
+		for _, c := range unused {
+			k.Warnings = append(k.Warnings, "leaving out certificate "+describe(c)+": it is not among the issuers of "+describe(leaf))
+		}
 	}
 	if w := o.files[keyFile].modeWarning(); w != "" {
 		k.Warnings = append(k.Warnings, w)

@@ -78,6 +78,7 @@ func TestOpen(t *testing.T) {
 		{name: "AES-192", certificate: "ec256.pem", key: "ec256.aes-192-cbc.enc.key", asked: 1, chain: alone},
 		{name: "3DES", certificate: "ec256.pem", key: "ec256.des3.enc.key", asked: 1, chain: alone},
 		{name: "scrypt", certificate: "ec256.pem", key: "ec256.scrypt.enc.key", asked: 1, chain: alone},
+		{name: "PBES1 with PKCS#12's 3DES", certificate: "ec256.pem", key: "ec256.pbes1.enc.key", asked: 1, chain: alone},
 		{name: "an encrypted RSA key", certificate: "rsa2048.pem", key: "rsa2048.enc.key", asked: 1, chain: []string{"CN=rsa2048,O=Example"}},
 
 		{name: "PKCS#12", certificate: "ec256.p12", asked: 1, chain: alone},

@@ -1,104 +1,92 @@
 package keys
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
-	"encoding/asn1"
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
-	"software.sslmate.com/src/go-pkcs12"
+	"github.com/eks-x509/eks-x509/internal/keys/pbe"
+	"github.com/eks-x509/eks-x509/internal/keys/pkcs12"
 )
+
+// namedSigner is a private key of a file with several.
+type namedSigner struct {
+	crypto.Signer
+	name string
+}
 
 // openPKCS12 decrypts a PKCS#12 file: without a password if it goes, else with one.
 func (o *opener) openPKCS12(doing string, c *contents) error {
-	if c.signer != nil {
+	if c.signers != nil {
 		return nil
 	}
-	if err := checkPKCS12Cost(c.pkcs12, o.limits, 0); err != nil {
+	var askErr error
+	ask := func() (password []byte, err error) {
+		password, askErr = o.password(doing, c.file)
+		return password, askErr
+	}
+	opened, err := pkcs12.Open(c.pkcs12, ask, o.limits.Budget())
+	switch {
+	case askErr != nil:
+		return askErr
+	case err != nil:
 		return asError(err, doing, c.file)
 	}
-	key, leaf, above, err := pkcs12.DecodeChain(c.pkcs12, "")
-	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		password, askErr := o.password(doing, c.file)
-		if askErr != nil {
-			return askErr
-		}
-		if bytes.ContainsFunc(password, func(r rune) bool { return r > 0xFFFF }) {
-			return asError(unsupported("password for PKCS#12: it has a character above U+FFFF"), doing, c.file)
-		}
-		key, leaf, above, err = pkcs12.DecodeChain(c.pkcs12, string(password))
-	}
-	if err != nil {
-		return asError(pkcs12Error(err), doing, c.file)
-	}
+	defer opened.Clear()
 
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return asError(unsupported("private key of type %T (%s)", key, supportedKeys), openingKey, c.file)
-	}
-	if err := checkKey(signer.Public()); err != nil {
-		return asError(err, openingKey, c.file)
-	}
-	c.signer, c.certs = signer, append([]*x509.Certificate{leaf}, above...)
-	return nil
-}
-
-func pkcs12Error(err error) error {
-	const supported = "supported: one private key with its certificates, and a MAC if they are encrypted"
-	if why, ok := errors.AsType[pkcs12.NotImplementedError](err); ok {
-		return unsupported("PKCS#12 file: %s", string(why))
-	}
-	switch err.Error() { // the library has no other mark for these
-	case "pkcs12: private key missing":
-		return unsupported("PKCS#12 file without a private key (%s)", supported)
-	case "pkcs12: certificate missing":
-		return unsupported("PKCS#12 file without a certificate (%s)", supported)
-	}
+	const supported = "supported: private keys with their certificates, and a MAC if they are encrypted"
 	switch {
-	case errors.Is(err, pkcs12.ErrIncorrectPassword):
-		return errWrongPassword
-	case strings.HasSuffix(err.Error(), pkcs12.ErrDecryption.Error()): // a wrong password shows by the MAC before this does
-		return unsupported("PKCS#12 file that is encrypted without a MAC (%s)", supported)
+	case len(opened.Keys) == 0:
+		return asError(pbe.Unsupported("PKCS#12 file without a private key (%s)", supported), doing, c.file)
+	case len(opened.Certificates) == 0:
+		return asError(pbe.Unsupported("PKCS#12 file without a certificate (%s)", supported), doing, c.file)
+	case len(opened.Certificates) > maxCertificates:
+		return tooMany(doing, c.file, len(opened.Certificates))
 	}
-	return fmt.Errorf("malformed PKCS#12 file: %w", err)
+	certs := make([]*x509.Certificate, len(opened.Certificates))
+	for i, der := range opened.Certificates {
+		if certs[i], err = x509.ParseCertificate(der); err != nil {
+			return fail(Malformed, doing, c.file, "malformed certificate (number %d in the file): %w", i+1, err)
+		}
+	}
+	var signers []namedSigner
+	for _, k := range opened.Keys {
+		signer, err := parsePrivateKey(k.DER)
+		if err != nil {
+			return asError(err, openingKey, c.file)
+		}
+		signers = append(signers, namedSigner{signer, k.Name})
+	}
+	c.signers, c.certs = signers, certs
+	return nil
 }
 
-// checkPKCS12Cost finds the iteration counts of a PKCS#12 file, which the library takes as they come. In all the
-// structures that have one (MacData, pkcs-12PbeParams: RFC 7292 §4 and appendix C; PBKDF2-params: RFC 8018 appendix
-// A.2) it is the INTEGER after an OCTET STRING, and no other INTEGER has that place.
-func checkPKCS12Cost(der []byte, limits limits, depth int) error {
-	// A file goes about ten deep; what follows is ciphertext that looks like ASN.1.
-	if depth > 20 {
-		return nil
+// choose returns the key of a file that one of the certificates is for.
+func choose(file string, signers []namedSigner, certs []*x509.Certificate) (crypto.Signer, error) {
+	if len(signers) == 1 {
+		return signers[0].Signer, nil
 	}
-	afterOctets := false
-	for len(der) > 0 {
-		var e asn1.RawValue
-		rest, err := asn1.Unmarshal(der, &e)
-		if err != nil {
-			return nil // no ASN.1, or none that the library would read
+	var chosen crypto.Signer
+	var found []string
+	several := false
+	for _, s := range signers {
+		name := strconv.Quote(s.name) + " (" + KeyName(s.Public()) + ", no certificate)"
+		if leaf, err := findLeaf(certs, s.Public()); err == nil {
+			name = fmt.Sprintf("%s (%s)", subject(leaf), KeyName(s.Public()))
+			several = several || chosen != nil && !samePublicKey(chosen.Public(), s.Public())
+			chosen = s.Signer
 		}
-		der = rest
-		universal := e.Class == asn1.ClassUniversal
-		isOctets := universal && e.Tag == asn1.TagOctetString
-		if afterOctets && universal && e.Tag == asn1.TagInteger {
-			var n int
-			if _, err := asn1.Unmarshal(e.FullBytes, &n); err != nil {
-				return fmt.Errorf("malformed PKCS#12 file: iteration count: %w", err)
-			}
-			if err := limits.checkIterations(n); err != nil {
-				return err
-			}
-		}
-		if e.IsCompound || isOctets {
-			if err := checkPKCS12Cost(e.Bytes, limits, depth+1); err != nil {
-				return err
-			}
-		}
-		afterOctets = isOctets
+		found = append(found, name)
 	}
-	return nil
+	if chosen == nil || several {
+		return nil, fail(SeveralKeys, openingKey, file, "%d private keys found, one is needed: %s", len(signers), strings.Join(found, ", "))
+	}
+	return chosen, nil
+}
+
+func samePublicKey(a, b crypto.PublicKey) bool {
+	own, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && own.Equal(b)
 }

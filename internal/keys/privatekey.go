@@ -11,6 +11,10 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math/big"
+	"strconv"
+
+	"github.com/eks-x509/eks-x509/internal/keys/pbe"
 )
 
 const openingKey = "opening private key"
@@ -18,17 +22,19 @@ const openingKey = "opening private key"
 // maxKeySize is three times an RSA key of 16384 bits: parsing takes time in the cube of the size.
 const maxKeySize = 32 << 10
 
-const supportedKeys = "supported: RSA of 2048 bits or more, ECDSA on P-256, P-384 and P-521"
+const supportedKeys = "supported: RSA of 2048 to 4096 bits with an exponent of 65537 or more, ECDSA on P-256, P-384 and P-521"
 
-// privateKey reads the one private key of a file.
-func (o *opener) privateKey(file string) (crypto.Signer, error) {
+// privateKey reads the one private key of a file, or that of a PKCS#12 file which a certificate is for.
+func (o *opener) privateKey(file string, certs []*x509.Certificate) (crypto.Signer, error) {
 	c, err := o.load(openingKey, file)
 	if err != nil {
 		return nil, err
 	}
 	if c.pkcs12 != nil {
-		err = o.openPKCS12(openingKey, c)
-		return c.signer, err
+		if err := o.openPKCS12(openingKey, c); err != nil {
+			return nil, err
+		}
+		return choose(file, c.signers, certs)
 	}
 
 	var keys []block
@@ -53,12 +59,13 @@ func (o *opener) privateKey(file string) (crypto.Signer, error) {
 	}
 	der := b.der
 	// By shape, not label: some tools write PKCS#8 under "RSA PRIVATE KEY" and the other way round.
-	if classify(der) == "ENCRYPTED PRIVATE KEY" {
+	if b.encrypted() {
+		c.encrypted = true
 		password, err := o.password(openingKey, file)
 		if err != nil {
 			return nil, err
 		}
-		if der, err = decryptPKCS8(der, password, o.limits); err != nil {
+		if der, err = decryptPKCS8(der, password, o.limits.Budget()); err != nil {
 			return nil, asError(err, openingKey, file)
 		}
 		defer clear(der)
@@ -81,22 +88,35 @@ func (o *opener) password(doing, file string) ([]byte, error) {
 	return password, nil
 }
 
-// Failures of the parsers below, which know no file.
-var (
-	errUnsupported   = errors.New("unsupported")
-	errWrongPassword = errors.New("wrong password")
-)
-
-func unsupported(format string, args ...any) error {
-	return fmt.Errorf("%w %w", errUnsupported, fmt.Errorf(format, args...))
+// decryptPKCS8 opens an EncryptedPrivateKeyInfo (RFC 5958 §3).
+func decryptPKCS8(der, password []byte, budget *pbe.Budget) ([]byte, error) {
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Data      []byte
+	}
+	if _, err := asn1.Unmarshal(der, &info); err != nil {
+		return nil, fmt.Errorf("malformed encrypted private key: %w", err)
+	}
+	p := pbe.NewPassword(password)
+	defer p.Clear()
+	plain, err := pbe.Decrypt(info.Algorithm, info.Data, p, budget)
+	if err != nil {
+		return nil, err
+	}
+	// There is no MAC: a wrong password shows by its padding, and in 1 of 256 cases not before the bytes behind it.
+	if classify(plain) == "" {
+		clear(plain)
+		return nil, pbe.ErrWrongPassword
+	}
+	return plain, nil
 }
 
 func asError(err error, doing, file string) *Error {
 	reason := Malformed
 	switch {
-	case errors.Is(err, errUnsupported):
+	case errors.Is(err, pbe.ErrUnsupported):
 		reason = Unsupported
-	case errors.Is(err, errWrongPassword):
+	case errors.Is(err, pbe.ErrWrongPassword):
 		reason = WrongPassword
 	}
 	return &Error{Reason: reason, Doing: doing, File: file, Err: err}
@@ -104,7 +124,7 @@ func asError(err error, doing, file string) *Error {
 
 func parsePrivateKey(der []byte) (crypto.Signer, error) {
 	if len(der) > maxKeySize {
-		return nil, unsupported("private key of %d bytes (supported: up to %d)", len(der), maxKeySize)
+		return nil, pbe.Unsupported("private key of %d bytes (supported: up to %d)", len(der), maxKeySize)
 	}
 	var key any
 	var err error
@@ -115,6 +135,9 @@ func parsePrivateKey(der []byte) (crypto.Signer, error) {
 		}
 		key, err = x509.ParsePKCS8PrivateKey(der)
 	case "RSA PRIVATE KEY":
+		if err := checkPKCS1(der); err != nil {
+			return nil, err
+		}
 		key, err = x509.ParsePKCS1PrivateKey(der)
 	case "EC PRIVATE KEY":
 		if err := checkSEC1Curve(der); err != nil {
@@ -129,9 +152,9 @@ func parsePrivateKey(der []byte) (crypto.Signer, error) {
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, unsupported("private key of type %T (%s)", key, supportedKeys)
+		return nil, pbe.Unsupported("private key of type %T (%s)", key, supportedKeys)
 	}
-	return signer, checkKey(signer.Public())
+	return signer, CheckPublicKey(signer.Public())
 }
 
 // checkAlgorithm looks at the algorithm of a PKCS#8 key before x509 does, whose message has nothing but its number.
@@ -147,18 +170,25 @@ func checkAlgorithm(der []byte) error {
 	}
 	switch oid := key.Algorithm.Algorithm.String(); oid {
 	case "1.2.840.113549.1.1.1": // rsaEncryption, RFC 8017 appendix C
-		return nil
+		return checkPKCS1(key.PrivateKey)
 	case "1.2.840.10045.2.1": // id-ecPublicKey, RFC 5480 §2.1.1
 		return checkCurve(key.Algorithm.Parameters.FullBytes)
-	case "1.2.840.113549.1.1.10": // id-RSASSA-PSS, RFC 4055 §3.1
-		return unsupported("RSA key for PSS alone: AWS takes PKCS#1 v1.5 signatures (%s)", supportedKeys)
-	case "1.3.101.112", "1.3.101.113": // RFC 8410 §3
-		return unsupported("EdDSA key (%s)", supportedKeys)
-	case "2.16.840.1.101.3.4.3.17", "2.16.840.1.101.3.4.3.18", "2.16.840.1.101.3.4.3.19": // RFC 9881 §2
-		return unsupported("ML-DSA key (%s)", supportedKeys)
 	default:
-		return unsupported("key algorithm %s (%s)", oid, supportedKeys)
+		return unsupportedAlgorithm(oid)
 	}
+}
+
+// unsupportedAlgorithm names a kind of key by its OID.
+func unsupportedAlgorithm(oid string) error {
+	switch oid {
+	case "1.2.840.113549.1.1.10": // id-RSASSA-PSS, RFC 4055 §3.1
+		return pbe.Unsupported("RSA key for PSS alone: AWS takes PKCS#1 v1.5 signatures (%s)", supportedKeys)
+	case "1.3.101.112", "1.3.101.113": // RFC 8410 §3
+		return pbe.Unsupported("EdDSA key (%s)", supportedKeys)
+	case "2.16.840.1.101.3.4.3.17", "2.16.840.1.101.3.4.3.18", "2.16.840.1.101.3.4.3.19": // RFC 9881 §2
+		return pbe.Unsupported("ML-DSA key (%s)", supportedKeys)
+	}
+	return pbe.Unsupported("key algorithm %s (%s)", oid, supportedKeys)
 }
 
 // checkSEC1Curve does for SEC 1 what checkAlgorithm does for PKCS#8.
@@ -178,32 +208,59 @@ func checkSEC1Curve(der []byte) error {
 func checkCurve(params []byte) error {
 	var curve asn1.ObjectIdentifier
 	if _, err := asn1.Unmarshal(params, &curve); err != nil {
-		return unsupported("elliptic curve that is not named (%s)", supportedKeys)
+		return pbe.Unsupported("elliptic curve that is not named (%s)", supportedKeys)
 	}
 	switch oid := curve.String(); oid {
 	case "1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35": // P-256, P-384, P-521: RFC 5480 §2.1.1.1
 		return nil
 	case "1.3.132.0.33":
-		return unsupported("elliptic curve P-224 (%s)", supportedKeys)
+		return pbe.Unsupported("elliptic curve P-224 (%s)", supportedKeys)
 	default:
-		return unsupported("elliptic curve %s (%s)", oid, supportedKeys)
+		return pbe.Unsupported("elliptic curve %s (%s)", oid, supportedKeys)
 	}
 }
 
-// checkKey refuses what AWS4-X509 has no algorithm for. AWS names no smallest RSA key; below 2048 bits is below
-// NIST SP 800-57's floor.
-func checkKey(public crypto.PublicKey) error {
+// checkPKCS1 looks at the sizes of an RSA key before x509 does, which would take time in the cube of them.
+func checkPKCS1(der []byte) error {
+	// RSAPrivateKey ::= SEQUENCE { version, modulus INTEGER, publicExponent INTEGER, … }
+	var key struct {
+		Version int
+		N, E    *big.Int
+	}
+	if _, err := asn1.Unmarshal(der, &key); err != nil {
+		return fmt.Errorf("malformed private key: %w", err)
+	}
+	return checkRSA(key.N, key.E)
+}
+
+// CheckPublicKey returns an error for a key that Roles Anywhere's signatures can't be made with: one that AWS4-X509 has no
+// algorithm for, or that is too weak or too large. AWS names no bounds of RSA keys. Below 2048 bits is below NIST
+// SP 800-57's floor, and FIPS 186-5 §5.1 wants an odd exponent above 2^16; above 4096 bits they are slow.
+func CheckPublicKey(public crypto.PublicKey) error {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		if public.N.BitLen() >= 2048 {
-			return nil
-		}
+		return checkRSA(public.N, big.NewInt(int64(public.E)))
 	case *ecdsa.PublicKey:
-		if public.Curve != elliptic.P224() {
+		if public.Curve == elliptic.P256() || public.Curve == elliptic.P384() || public.Curve == elliptic.P521() {
 			return nil
 		}
 	}
-	return unsupported("%s key (%s)", KeyName(public), supportedKeys)
+	return pbe.Unsupported("%s key (%s)", KeyName(public), supportedKeys)
+}
+
+func checkRSA(n, e *big.Int) error {
+	const least, most, leastExponent = 2048, 4096, 1<<16 + 1
+	if bits := n.BitLen(); n.Sign() <= 0 || bits < least || bits > most {
+		return pbe.Unsupported("RSA %d key (%s)", bits, supportedKeys)
+	}
+	if e.Cmp(big.NewInt(leastExponent)) < 0 || e.Bit(0) == 0 || e.BitLen() > 31 { // what crypto/rsa takes
+		exponent := e.String()
+		if e.BitLen() > 64 {
+			exponent = "of " + strconv.Itoa(e.BitLen()) + " bits"
+		}
+		return pbe.Unsupported("RSA %d key with exponent %s (%s)", n.BitLen(), exponent, supportedKeys)
+	}
+	return nil
 }
 
 // KeyName is the kind and size of a key, such as RSA 2048 or ECDSA P-256.

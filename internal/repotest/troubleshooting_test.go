@@ -16,7 +16,7 @@ import (
 // warning or a notice: which argument is the text.
 func messageCalls() map[string]int {
 	return map[string]int{
-		"fmt.Errorf": 0, "errors.New": 0, "misuse": 0, "invalid": 1, "malformed": 2, "warn": 0, "notice": 0, "Warn": 0, "Notice": 0, "say": 1, "fail": 3, "failf": 3, "refuse": 1,
+		"fmt.Errorf": 0, "errors.New": 0, "misuse": 0, "invalid": 1, "malformed": 2, "warn": 0, "notice": 0, "Warn": 0, "Notice": 0, "say": 1, "fail": 3, "failf": 3, "refuse": 1, "Unsupported": 0,
 	}
 }
 

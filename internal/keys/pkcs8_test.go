@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/eks-x509/eks-x509/internal/keys/pbe"
 )
 
 type pbes2 struct {
@@ -48,13 +50,13 @@ func TestDecryptPKCS8RefusesParameters(t *testing.T) {
 		want   string
 	}{
 		{"IV too short", "ec256.sha256.enc.key", func(t *testing.T, p *pbes2) { p.Algorithm.Params.Scheme.Parameters = raw(t, salt) },
-			"malformed encrypted private key: wrong length of IV or data"},
+			"malformed encrypted data: wrong length of IV or data"},
 		{"IV is no bytes", "ec256.sha256.enc.key", func(t *testing.T, p *pbes2) { p.Algorithm.Params.Scheme.Parameters = asn1.NullRawValue },
 			"malformed encryption parameters: "},
 		{"no data", "ec256.sha256.enc.key", func(_ *testing.T, p *pbes2) { p.Data = nil },
-			"malformed encrypted private key: wrong length of IV or data"},
+			"malformed encrypted data: wrong length of IV or data"},
 		{"data that is no whole block", "ec256.sha256.enc.key", func(_ *testing.T, p *pbes2) { p.Data = p.Data[1:] },
-			"malformed encrypted private key: wrong length of IV or data"},
+			"malformed encrypted data: wrong length of IV or data"},
 		{"no iterations", "ec256.sha256.enc.key", func(t *testing.T, p *pbes2) { p.Algorithm.Params.KDF.Parameters = raw(t, kdf2{Salt: salt}) },
 			"malformed encryption: 0 iterations"},
 		{"iterations below zero", "ec256.sha256.enc.key", func(t *testing.T, p *pbes2) {
@@ -62,13 +64,13 @@ func TestDecryptPKCS8RefusesParameters(t *testing.T) {
 		}, "malformed encryption: -1 iterations"},
 		{"a key size that is not the cipher's", "ec256.sha256.enc.key", func(t *testing.T, p *pbes2) {
 			p.Algorithm.Params.KDF.Parameters = raw(t, kdf2{Salt: salt, Iterations: 1, KeySize: 16})
-		}, "malformed PBKDF2 parameters: 16 bytes of key for a cipher that takes 32"},
+		}, "malformed PBKDF2 parameters: 16 bytes of key, 32 are needed"},
 		{"HMAC with MD5", "ec256.sha256.enc.key", func(t *testing.T, p *pbes2) {
 			p.Algorithm.Params.KDF.Parameters = raw(t, kdf2{Salt: salt, Iterations: 1, PRF: pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 2, 6}}})
 		}, "unsupported PBKDF2 function 1.2.840.113549.2.6 (supported: HMAC with SHA-1 and SHA-2)"},
 		{"an unknown derivation", "ec256.sha256.enc.key", func(_ *testing.T, p *pbes2) {
 			p.Algorithm.Params.KDF.Algorithm = asn1.ObjectIdentifier{1, 2, 3}
-		}, "unsupported key derivation 1.2.3 (supported: PBES2 with PBKDF2 or scrypt, and AES-CBC or 3DES-CBC)"},
+		}, "unsupported key derivation 1.2.3 (supported: PBES2 with PBKDF2 or scrypt and AES-CBC or 3DES-CBC, and PKCS#12's with 3DES or RC2)"},
 		{"scrypt in need of 512 MiB", "ec256.scrypt.enc.key", func(t *testing.T, p *pbes2) {
 			p.Algorithm.Params.KDF.Parameters = raw(t, kdf{salt, 1 << 19, 8, 1})
 		}, "unsupported scrypt cost N=524288, r=8, p=1 (supported: N·r·p up to 2097152)"},
@@ -91,11 +93,11 @@ func TestDecryptPKCS8RefusesParameters(t *testing.T) {
 				t.Fatal(err)
 			}
 			test.change(t, &p)
-			_, err = decryptPKCS8(raw(t, p).FullBytes, []byte(password), defaultLimits())
+			_, err = decryptPKCS8(raw(t, p).FullBytes, []byte(password), pbe.DefaultLimits().Budget())
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
-			if supported := !strings.HasPrefix(test.want, "unsupported"); errors.Is(err, errUnsupported) == supported {
+			if supported := !strings.HasPrefix(test.want, "unsupported"); errors.Is(err, pbe.ErrUnsupported) == supported {
 				t.Errorf("%v is marked as unsupported: %t", err, supported)
 			}
 		})
@@ -111,9 +113,9 @@ func TestDecryptPKCS8KnowsWrongPasswords(t *testing.T) {
 	}
 	block, _ := pem.Decode(text)
 	for i := range 2000 {
-		_, err := decryptPKCS8(block.Bytes, []byte{byte(i), byte(i >> 8)}, defaultLimits())
-		if !errors.Is(err, errWrongPassword) {
-			t.Fatalf("password %d: got %v, want %v", i, err, errWrongPassword)
+		_, err := decryptPKCS8(block.Bytes, []byte{byte(i), byte(i >> 8)}, pbe.DefaultLimits().Budget())
+		if !errors.Is(err, pbe.ErrWrongPassword) {
+			t.Fatalf("password %d: got %v, want %v", i, err, pbe.ErrWrongPassword)
 		}
 	}
 }
