@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -14,18 +13,16 @@ import (
 // largest is more than any kubeconfig has; a parser needs many times as much.
 const largest = 16 << 20
 
-const byteOrderMark = "\uFEFF"
-
 // document is a kubeconfig's text, and its tree, whose nodes know their places.
 type document struct {
-	mark  string // the byte order mark, if there is one
-	data  []byte
-	top   *yaml.Node // the document, nil if there is none
-	root  *yaml.Node // its mapping, nil if it holds nothing
-	lines []int      // where each line begins
+	encoding encoding // of the file; data is UTF-8 and without a byte order mark
+	data     []byte
+	top      *yaml.Node // the document, nil if there is none
+	root     *yaml.Node // its mapping, nil if it holds nothing
+	lines    []int      // where each line begins
 }
 
-func (d *document) bytes() []byte { return append([]byte(d.mark), d.data...) }
+func (d *document) bytes() []byte { return d.encoding.encode(d.data) }
 
 // parse reads a kubeconfig. Errors name lines, never what stands there: it may be
 // a secret.
@@ -33,13 +30,11 @@ func parse(data []byte) (*document, error) {
 	if len(data) > largest {
 		return nil, fmt.Errorf("malformed kubeconfig: larger than %d bytes", largest)
 	}
-	d := &document{data: data}
-	if rest, ok := bytes.CutPrefix(data, []byte(byteOrderMark)); ok {
-		d.mark, d.data = byteOrderMark, rest
+	enc, text, err := decode(data)
+	if err != nil {
+		return nil, err
 	}
-	if !utf8.Valid(d.data) {
-		return nil, errors.New("malformed kubeconfig: not UTF-8")
-	}
+	d := &document{encoding: enc, data: text}
 	d.lines = lineStarts(d.data)
 	decoder := yaml.NewDecoder(bytes.NewReader(d.data))
 	var top, second yaml.Node
@@ -157,7 +152,7 @@ func (d *document) commit(texts [][]byte) error {
 	for _, t := range texts {
 		next, err := parse(t)
 		if err == nil && sameTop(next.root, d.root) {
-			next.mark = d.mark
+			next.encoding = d.encoding
 			*d = *next
 			return nil
 		}
@@ -170,7 +165,7 @@ func (d *document) commit(texts [][]byte) error {
 	if err != nil || !sameTop(next.root, d.root) {
 		return errors.New("unsupported kubeconfig: its aliases or its layout cannot be edited")
 	}
-	next.mark = d.mark
+	next.encoding = d.encoding
 	*d = *next
 	return nil
 }

@@ -29,6 +29,8 @@ const (
 	users    = "users"
 
 	currentContext = "current-context"
+
+	insecure = "insecure-skip-tls-verify"
 )
 
 // Entry is a context with the cluster and the user that it names.
@@ -39,7 +41,9 @@ type Entry struct {
 	CertificateAuthorityData []byte // PEM
 	CertificateAuthority     string // or a file of it
 	ProxyURL, TLSServerName  string
-	Namespace                string
+	// Insecure: the server is not verified. Set keeps it, unless Verify is set.
+	Insecure, Verify bool
+	Namespace        string
 
 	Exec Exec
 }
@@ -58,11 +62,21 @@ type Exec struct {
 // EnvVar is a variable that kubectl sets for the plugin.
 type EnvVar struct{ Name, Value string }
 
+// Parts says which parts of an entry are meant.
+type Parts struct{ Cluster, User, Context, Current bool }
+
 // Set puts the entry in. Of an entry that has its name it replaces the server, its
-// certificate authority, proxy and name, and the exec plugin with all its
-// arguments; it keeps the context's namespace if e has none, and fields that it
-// does not know. A user with credentials of another kind is not replaced.
+// certificate authority and name, and the exec plugin with all its arguments. All else
+// that the entry has it keeps, unless e says otherwise: the context's namespace, the
+// proxy, the TLS name, variables of the plugin, insecure-skip-tls-verify (then no
+// certificate authority is written: kubectl refuses both), and fields that it does not
+// know. A user with credentials of another kind is not replaced.
 func Set(data []byte, e Entry, setCurrent bool) ([]byte, error) {
+	return SetParts(data, e, Parts{Cluster: true, User: true, Context: true, Current: setCurrent})
+}
+
+// SetParts is Set for some parts of the entry.
+func SetParts(data []byte, e Entry, which Parts) ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
@@ -70,15 +84,18 @@ func Set(data []byte, e Entry, setCurrent bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.root == nil {
-		return d.create(e, setCurrent)
+	if d.root == nil && which.Cluster && which.User && which.Context {
+		return d.create(e, which.Current)
 	}
 	for _, part := range e.parts() {
+		if !map[string]bool{clusters: which.Cluster, contexts: which.Context, users: which.User}[part.list] {
+			continue
+		}
 		if err := d.put(part); err != nil {
 			return nil, err
 		}
 	}
-	if setCurrent {
+	if which.Current {
 		if err := d.setCurrent(e.Context); err != nil {
 			return nil, err
 		}
@@ -86,63 +103,16 @@ func Set(data []byte, e Entry, setCurrent bool) ([]byte, error) {
 	return d.bytes(), nil
 }
 
-// Remove takes out the contexts of ours that match, and what only they use: users
-// that run our plugin, and clusters. A current context that goes is unset. It
-// returns the names of the contexts.
+// Remove takes out the contexts that run the plugin and match, and what only they
+// use. A current context that goes is unset. It returns the names of the contexts.
 func Remove(data []byte, match func(Item) bool) ([]byte, []string, error) {
 	d, err := parse(data)
 	if err != nil {
 		return nil, nil, err
 	}
-	whole := d.isCreated()
-	var removed []string
-	for _, item := range d.items() {
-		if !match(item) {
-			continue
-		}
-		if err := d.take(item); err != nil {
-			return nil, nil, err
-		}
-		removed = append(removed, item.Context)
-	}
-	if whole && len(d.items()) == 0 && text(d.root, currentContext) == "" && len(d.list(clusters))+len(d.list(users)) == 0 {
-		for _, key := range []string{currentContext, "kind", "apiVersion"} {
-			if d.key(key) < 0 {
-				continue
-			}
-			if err := d.removeKey(key); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	return d.bytes(), removed, nil
-}
-
-// take removes one context, and its user and cluster if no other uses them.
-func (d *document) take(item Item) error {
-	if err := d.remove(contexts, item.Context); err != nil {
-		return err
-	}
-	userUsed, clusterUsed := false, false
-	for _, other := range d.list(contexts) {
-		c := field(other, "context")
-		userUsed = userUsed || text(c, "user") == item.User
-		clusterUsed = clusterUsed || text(c, "cluster") == item.Cluster
-	}
-	if !userUsed {
-		if err := d.remove(users, item.User); err != nil {
-			return err
-		}
-	}
-	if !clusterUsed {
-		if err := d.remove(clusters, item.Cluster); err != nil {
-			return err
-		}
-	}
-	if item.Current {
-		return d.unsetCurrent()
-	}
-	return nil
+	plan := Files{{doc: d}}.Removals(match)[0]
+	after, err := plan.Apply(data)
+	return after, plan.Contexts, err
 }
 
 func (e Entry) check() error {
@@ -191,14 +161,22 @@ func (e Entry) fillCluster(item *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	setText(c, "certificate-authority-data", base64.StdEncoding.EncodeToString(e.CertificateAuthorityData))
-	setText(c, "certificate-authority", e.CertificateAuthority)
-	if len(e.CertificateAuthorityData) > 0 || e.CertificateAuthority != "" {
-		setField(c, "insecure-skip-tls-verify", nil) // client-go refuses both
+	if e.Verify {
+		setField(c, insecure, nil)
 	}
+	data, file := base64.StdEncoding.EncodeToString(e.CertificateAuthorityData), e.CertificateAuthority
+	if text(c, insecure) == "true" {
+		data, file = "", "" // client-go refuses both
+	}
+	setText(c, "certificate-authority-data", data)
+	setText(c, "certificate-authority", file)
 	setText(c, "server", e.Server)
-	setText(c, "proxy-url", e.ProxyURL)
-	setText(c, "tls-server-name", e.TLSServerName)
+	if e.ProxyURL != "" {
+		setText(c, "proxy-url", e.ProxyURL)
+	}
+	if e.TLSServerName != "" {
+		setText(c, "tls-server-name", e.TLSServerName)
+	}
 	setText(item, "name", e.Cluster)
 	return nil
 }
@@ -234,20 +212,62 @@ func (e Entry) fillUser(item *yaml.Node) error {
 		return err
 	}
 	setText(x, "apiVersion", e.Exec.APIVersion)
-	var args, env []*yaml.Node
+	var args []*yaml.Node
 	for _, a := range e.Exec.Args {
 		args = append(args, scalar(a))
 	}
-	for _, v := range e.Exec.Env {
-		variable := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-		variable.Content = []*yaml.Node{scalar("name"), scalar(v.Name), scalar("value"), scalar(v.Value)}
-		env = append(env, variable)
-	}
 	setField(x, "args", sequence(args))
 	setText(x, "command", e.Exec.Command)
-	setField(x, "env", sequence(env))
+	if err := setVariables(x, e.Exec.Env); err != nil {
+		return err
+	}
 	setText(x, "installHint", e.Exec.InstallHint)
 	setText(x, "interactiveMode", e.Exec.InteractiveMode)
-	setField(x, "provideClusterInfo", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(e.Exec.ProvideClusterInfo)})
+	if e.Exec.ProvideClusterInfo || isEmpty(field(x, "provideClusterInfo")) {
+		setField(x, "provideClusterInfo", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(e.Exec.ProvideClusterInfo)})
+	}
+	return nil
+}
+
+// setVariables adds variables to those that the plugin has, or changes their values.
+func setVariables(x *yaml.Node, vars []EnvVar) error {
+	if len(vars) == 0 {
+		return nil
+	}
+	i := find(x, "env")
+	if i < 0 {
+		x.Content = append(x.Content, scalar("env"), scalar(""))
+		i = len(x.Content) - 2
+	}
+	if isEmpty(resolve(x.Content[i+1])) {
+		x.Content[i+1] = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	}
+	list := x.Content[i+1]
+	if list.Kind == yaml.AliasNode {
+		list = detach(list)
+		x.Content[i+1] = list
+	}
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return fmt.Errorf("malformed kubeconfig: line %d: %q is not a list", x.Content[i].Line, "env")
+	}
+	for _, v := range vars {
+		found := false
+		for j, variable := range list.Content {
+			if text(variable, "name") != v.Name {
+				continue
+			}
+			if variable.Kind == yaml.AliasNode {
+				variable = detach(variable)
+				list.Content[j] = variable
+			}
+			found = true
+			setField(variable, "value", scalar(v.Value))
+		}
+		if !found {
+			variable := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+			variable.Content = []*yaml.Node{scalar("name"), scalar(v.Name), scalar("value"), scalar(v.Value)}
+			list.Content = append(list.Content, variable)
+		}
+	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 )
@@ -175,8 +176,7 @@ users:
 	e := entry("one")
 	e.Exec.Env, e.Exec.InstallHint, e.Exec.Args = nil, "", []string{"token"}
 	want := strings.NewReplacer(
-		"https://moved # soon\n    insecure-skip-tls-verify: true", "https://one.example:443 # soon",
-		"disable-compression: true", "disable-compression: true\n    certificate-authority-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==",
+		"https://moved # soon", "https://one.example:443 # soon",
 		"elsewhere", e.Cluster, "user: me", "user: one-user", "command: aws", "command: eks-x509", "v1beta1", "v1",
 		"args: [eks, get-token] # old\n", "args: [token] # old\n      interactiveMode: Never\n      provideClusterInfo: false\n",
 	).Replace(before)
@@ -186,6 +186,53 @@ users:
 	}
 	if diff := cmp.Diff(after, set(t, after, e, false)); diff != "" {
 		t.Error(diff)
+	}
+	load(t, after)
+	e.Verify = true
+	verified := load(t, set(t, after, e, false)).Clusters[e.Cluster]
+	if verified.InsecureSkipTLSVerify || string(verified.CertificateAuthorityData) != string(e.CertificateAuthorityData) {
+		t.Errorf("%+v", verified)
+	}
+}
+
+// What a person added to an entry stays, and what is given wins over it.
+func TestSetKeepsWhatAPersonAdded(t *testing.T) {
+	t.Parallel()
+	e := entry("one")
+	e.Exec.Env = nil
+	first := set(t, "", e, true)
+	c := load(t, first)
+	cluster, user := c.Clusters[e.Cluster], c.AuthInfos[e.User]
+	cluster.ProxyURL, cluster.TLSServerName, cluster.DisableCompression = "socks5://proxy:1080", "tls.example", true
+	user.Exec.Env = []api.ExecEnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: ""}}
+	user.Exec.ProvideClusterInfo, user.Impersonate = true, "someone"
+	c.Contexts["one"].Namespace = "web"
+	edited, err := clientcmd.Write(*c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := load(t, set(t, string(edited), e, true))
+	if diff := cmp.Diff(c, after, cmpopts.IgnoreFields(api.Cluster{}, "LocationOfOrigin"), cmpopts.IgnoreUnexported(api.ExecConfig{})); diff != "" {
+		t.Error(diff)
+	}
+	e.ProxyURL, e.TLSServerName, e.Namespace = "http://other:1", "other.example", "db"
+	e.Exec.Env = []EnvVar{{"B", "2"}, {"C", "3"}}
+	after = load(t, set(t, string(edited), e, true))
+	cluster, user = after.Clusters[e.Cluster], after.AuthInfos[e.User]
+	if cluster.ProxyURL != e.ProxyURL || cluster.TLSServerName != e.TLSServerName || after.Contexts["one"].Namespace != "db" {
+		t.Errorf("%+v", cluster)
+	}
+	if diff := cmp.Diff([]api.ExecEnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}, {Name: "C", Value: "3"}}, user.Exec.Env); diff != "" {
+		t.Error(diff)
+	}
+	for _, env := range []string{"env: []", "env: null", "env: &e []", "env: *shared"} {
+		before := "x: &shared [&b {name: B, value: \"1\"}, *b, {name: A, value: \"1\"}]\nusers:\n- name: one-user\n  user:\n    exec:\n      " + env + "\n"
+		if got := load(t, set(t, before, e, true)).AuthInfos["one-user"].Exec.Env; len(got) < 2 || got[0] != (api.ExecEnvVar{Name: "B", Value: "2"}) {
+			t.Errorf("%s: %v", env, got)
+		}
+	}
+	if _, err := Set([]byte("users:\n- name: one-user\n  user: {exec: {env: x}}\n"), e, true); err == nil || !strings.Contains(err.Error(), `"env" is not a list`) {
+		t.Error(err)
 	}
 }
 
@@ -222,7 +269,10 @@ func TestSetRefuses(t *testing.T) {
 		"the same key twice":          {"users: []\nusers: []\n", entry("one"), "malformed kubeconfig: line 2: the key of line 1 again"},
 		"a merge at the top":          {"a: &a {}\n<<: *a\n", entry("one"), "unsupported kubeconfig: line 2: a merge at the top level"},
 		"two documents":               {"a: b\n---\nc: d\n", entry("one"), "malformed kubeconfig: line 2: a second document"},
-		"not UTF-8":                   {"\xff\xfea\x00", entry("one"), "malformed kubeconfig: not UTF-8"},
+		"not UTF-8":                   {"a: \xff", entry("one"), "malformed kubeconfig: not UTF-8"},
+		"UTF-16 without a mark":       {"a\x00:\x00", entry("one"), "malformed kubeconfig: UTF-16 without a byte order mark, which kubectl does not read (convert it: iconv -f UTF-16LE -t UTF-8)"},
+		"half a UTF-16 character":     {"\xff\xfea\x00b", entry("one"), "malformed kubeconfig: UTF-16 with an odd number of bytes"},
+		"half a surrogate pair":       {"\xfe\xff\xd8\x00", entry("one"), "malformed kubeconfig: not UTF-16"},
 		"too large":                   {strings.Repeat("#", largest+1), entry("one"), "malformed kubeconfig: larger than 16777216 bytes"},
 		"a current context is a list": {"current-context: []\n", entry("one"), `malformed kubeconfig: line 1: "current-context" is not a string`},
 		"the cluster is a word":       {"clusters:\n- name: " + arn + "one\n  cluster: secret\n", entry("one"), `malformed kubeconfig: line 3: "cluster" is not a mapping`},

@@ -38,14 +38,20 @@ func IsOurs(command string, args []string) bool {
 	return false
 }
 
-func (d *document) items() []Item {
-	current := text(d.root, currentContext)
-	named := func(list, name, key string) *yaml.Node {
-		if i := d.position(list, name); i >= 0 {
-			return field(d.list(list)[i], key)
-		}
-		return nil
+// entry is the value of an entry's key, nil if there is no such entry.
+func (d *document) entry(list, name, key string) *yaml.Node {
+	if i := d.position(list, name); i >= 0 {
+		return field(d.list(list)[i], key)
 	}
+	return nil
+}
+
+func (d *document) items() []Item { return d.itemsIn(d.entry) }
+
+// itemsIn are the contexts of the document, with users and clusters of wherever named
+// finds them.
+func (d *document) itemsIn(named func(list, name, key string) *yaml.Node) []Item {
+	current := text(d.root, currentContext)
 	var items []Item
 	for _, c := range d.list(contexts) {
 		body := field(c, "context")
@@ -60,6 +66,7 @@ func (d *document) items() []Item {
 		item.CertificateAuthorityData, _ = base64.StdEncoding.DecodeString(text(cluster, "certificate-authority-data"))
 		item.CertificateAuthority = text(cluster, "certificate-authority")
 		item.ProxyURL = text(cluster, "proxy-url")
+		item.Insecure = text(cluster, insecure) == "true"
 		item.TLSServerName = text(cluster, "tls-server-name")
 		item.Current = item.Context == current && current != ""
 		items = append(items, item)

@@ -1,9 +1,11 @@
 package kubeconfig
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/tools/clientcmd"
@@ -15,7 +17,9 @@ func awkward() map[string]string {
 	return map[string]string{
 		"plain":                        plain,
 		"windows line breaks":          strings.ReplaceAll(plain, "\n", "\r\n"),
-		"byte order mark":              byteOrderMark + plain,
+		"byte order mark":              "\uFEFF" + plain,
+		"UTF-16":                       utf16Text(binary.LittleEndian, "\uFEFF"+noCurrent+"x: ü𝄞\n"),
+		"UTF-16, big-endian":           utf16Text(binary.BigEndian, "\uFEFFclusters: [] # none\r\n"),
 		"no last line break":           strings.TrimSuffix(plain, "\n"),
 		"no last line break in a list": "users:\n- name: a\n  user: {}",
 		"lists indented":               "clusters:\n  - name: a\n    cluster: {server: s}\n  # last\ncontexts:\n  -   name: a\n      context: {}\nusers:\n  - name: a\n",
@@ -44,6 +48,15 @@ func awkward() map[string]string {
 		"odd line breaks":              "x: \"a\u2028b\"\nclusters: []\n",
 		"values that are no strings":   "port: 010\nyes: 1_000\nusers: []\ntime: 12:30:45\n",
 	}
+}
+
+func utf16Text(order binary.ByteOrder, text string) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = append(b, 0, 0)
+		order.PutUint16(b[len(b)-2:], unit)
+	}
+	return string(b)
 }
 
 func TestAddThenRemoveGivesTheBytesBack(t *testing.T) {
