@@ -48,11 +48,16 @@ func (a *app) kubeEntry(ctx context.Context, cmd *cobra.Command, c config.Config
 		// For clients that compare the answer's version and do not set KUBERNETES_EXEC_INFO.
 		args = append(args, "--exec-api-version", apiVersion[strings.LastIndexByte(apiVersion, '/')+1:])
 	}
+	env, err := flags.variables()
+	if err != nil {
+		return kubeconfig.Entry{}, err
+	}
 	entry := kubeconfig.Entry{
 		Cluster: cluster.ARN, User: flags.userAlias, Context: flags.alias, Server: cluster.Endpoint,
 		CertificateAuthorityData: cluster.CertificateAuthority, ProxyURL: flags.proxyURL, Namespace: flags.namespace,
+		TLSServerName: flags.tlsServerName, Verify: flags.authority != "",
 		Exec: kubeconfig.Exec{
-			APIVersion: apiVersion, Command: command, Args: append(args, settings...),
+			APIVersion: apiVersion, Command: command, Args: append(args, settings...), Env: env,
 			InteractiveMode: a.interactiveMode(ctx, c),
 			InstallHint:     "eks-x509 is needed to reach this cluster: install it and put it on your PATH",
 		},

@@ -47,6 +47,9 @@ func hints(err error, command string) []string {
 	if e, ok := errors.AsType[*specError](err); ok {
 		return []string{e.hint}
 	}
+	if is[*conflictError](err) {
+		return []string{"--force replaces it; another --alias or --user-alias keeps it"}
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return []string{command + " --help shows what is taken"}
 	}

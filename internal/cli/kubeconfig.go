@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -32,7 +30,9 @@ func newKubeconfigCmd(a *app) *cobra.Command {
 type updateFlags struct {
 	name, kubeconfig, alias, userAlias, namespace, proxyURL string
 	server, authority, apiVersion                           string
-	dryRun, noCurrent, absolutePath, selfContained          bool
+	tlsServerName                                           string
+	env                                                     []string
+	dryRun, noCurrent, absolutePath, selfContained, force   bool
 }
 
 func newKubeconfigUpdateCmd(a *app) *cobra.Command {
@@ -46,8 +46,11 @@ and --certificate-authority. Names and flags are those of aws eks
 update-kubeconfig; the user is named after the profile or the role, so that a
 second role for the same cluster stands beside the first.
 
-Everything else in the file stays, comments too. The file is $KUBECONFIG or
-~/.kube/config, or --kubeconfig.
+Everything else in the file stays, comments too, and so does what you added to the
+entry: variables of the exec plugin, proxy-url, tls-server-name, the namespace. The
+file is that of --kubeconfig, else of the list in $KUBECONFIG the one that has the
+cluster, else the first, else ~/.kube/config. The current context is set where kubectl
+reads it: in the first file that has one.
 
 What a configuration profile holds is not written: the entry names the profile.
 What was given by flag or variable is; --self-contained writes it all.`,
@@ -65,12 +68,15 @@ What was given by flag or variable is; --self-contained writes it all.`,
 	f.StringVar(&flags.userAlias, "user-alias", "", "`NAME` of the user; default: the profile or role, @ and the cluster's ARN")
 	f.StringVar(&flags.namespace, "namespace", "", "`NAMESPACE` of the context")
 	f.StringVar(&flags.proxyURL, "proxy-url", "", "`URL` of the proxy that kubectl takes to the cluster")
+	f.StringVar(&flags.tlsServerName, "tls-server-name", "", "`NAME` that kubectl expects in the server's certificate, if it is not the host's")
+	f.StringArrayVar(&flags.env, "env", nil, "`NAME=VALUE` of an environment variable for the exec plugin; may be repeated")
 	f.StringVar(&flags.server, "server", "", "`URL` of the API server: EKS is not asked")
 	f.StringVar(&flags.authority, "certificate-authority", "", "`FILE` with the API server's CA, for --server")
 	addExecVersion(cmd, &flags.apiVersion, "`VERSION` of the entry's exec plugin API: v1beta1, which every client knows, or v1")
 	f.BoolVar(&flags.noCurrent, "no-set-current", false, "leave the current context as it is")
 	f.BoolVar(&flags.absolutePath, "absolute-path", false, "write this program's whole path, for programs with another PATH (IDEs, GUIs)")
 	f.BoolVar(&flags.selfContained, "self-contained", false, "write every setting into the entry, and no profile's name")
+	f.BoolVar(&flags.force, "force", false, "replace a context or user of this name that belongs to another cluster, without asking")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "print the kubeconfig as it would be, and change nothing")
 	addSessionFlags(a, cmd)
 	return cmd
@@ -106,11 +112,7 @@ func runKubeconfigUpdate(ctx context.Context, a *app, cmd *cobra.Command, flags 
 	if err != nil {
 		return err
 	}
-	path, skipped := kubeconfig.Choose(paths, entry.Cluster)
-	for _, err := range skipped {
-		a.warn("passed over: " + err.Error())
-	}
-	return a.writeKubeconfig(ctx, path, entry, flags)
+	return a.writeKubeconfig(ctx, paths, entry, flags)
 }
 
 func (f updateFlags) check(cmd *cobra.Command) error {
@@ -134,13 +136,35 @@ func (f updateFlags) check(cmd *cobra.Command) error {
 	if f.namespace != "" && !isNamespace(f.namespace) {
 		return misuse("invalid --namespace %q: at most 63 lower-case letters, digits and hyphens are taken, the first and the last no hyphen", f.namespace)
 	}
+	if strings.ContainsFunc(f.tlsServerName, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
+		return misuse("invalid --tls-server-name: a host name is needed")
+	}
+	if _, err := f.variables(); err != nil {
+		return err
+	}
 	flags := given(cmd)
-	for _, name := range []string{"kubeconfig", "alias", "user-alias", "namespace", "name"} {
+	for _, name := range []string{"kubeconfig", "alias", "user-alias", "namespace", "name", "proxy-url", "tls-server-name"} {
 		if value, ok := flags[name]; ok && value == "" {
 			return misuse("invalid --%s: it is empty", name)
 		}
 	}
 	return nil
+}
+
+// variables are those of --env.
+func (f updateFlags) variables() ([]kubeconfig.EnvVar, error) {
+	var all []kubeconfig.EnvVar
+	for _, v := range f.env {
+		name, value, ok := strings.Cut(v, "=")
+		switch {
+		case !ok || name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) || strings.ContainsRune(value, 0):
+			return nil, misuse("invalid --env: NAME=VALUE is needed")
+		case name == "EKS_X509_KEY_PASSWORD" || name == "EKS_X509_PKCS8_PASSWORD":
+			return nil, misuse("invalid --env: a password is not written to a kubeconfig; --key-password-file names a file that holds it")
+		}
+		all = append(all, kubeconfig.EnvVar{Name: name, Value: value})
+	}
+	return all, nil
 }
 
 // isNamespace: an RFC 1123 label, as Kubernetes names namespaces.
@@ -180,38 +204,4 @@ func (a *app) findCluster(ctx context.Context, c config.Config, name string, fla
 		return awsapi.Cluster{}, err
 	}
 	return cluster, checkStatus(cluster)
-}
-
-func (a *app) writeKubeconfig(ctx context.Context, path string, entry kubeconfig.Entry, flags updateFlags) error {
-	known := false
-	edit := func(data []byte) ([]byte, error) {
-		items, err := kubeconfig.List(data)
-		if err != nil {
-			return nil, err
-		}
-		known = false
-		for _, item := range items {
-			known = known || item.Context == entry.Context
-		}
-		return kubeconfig.Set(data, entry, !flags.noCurrent)
-	}
-	if flags.dryRun {
-		data, err := kubeconfig.Read(path)
-		if err != nil {
-			return err
-		}
-		after, err := edit(data)
-		if err != nil {
-			return fmt.Errorf("editing %s: %w", path, err)
-		}
-		return a.out.document(after)
-	}
-	if _, err := kubeconfig.Update(ctx, path, edit); err != nil {
-		return err
-	}
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	done := map[bool]string{false: "Added new context %s to %s\n", true: "Updated context %s in %s\n"}[known]
-	return a.out.print(done, entry.Context, path)
 }

@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -13,12 +10,6 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/kubeconfig"
 )
-
-// kubeContext is a context of ours and the file it is in.
-type kubeContext struct {
-	File string
-	kubeconfig.Item
-}
 
 // kubeContextJSON is how it is listed.
 type kubeContextJSON struct {
@@ -76,22 +67,9 @@ func newKubeconfigListCmd(a *app) *cobra.Command {
 }
 
 // kubeContexts are ours, of all files that are there.
-func kubeContexts(paths []string) ([]kubeContext, error) {
-	var found []kubeContext
-	for _, path := range paths {
-		data, err := kubeconfig.Read(path)
-		if err != nil {
-			return found, err
-		}
-		items, err := kubeconfig.List(data)
-		if err != nil {
-			return found, fmt.Errorf("reading %s: %w", path, err)
-		}
-		for _, item := range items {
-			found = append(found, kubeContext{path, item})
-		}
-	}
-	return found, nil
+func kubeContexts(paths []string) ([]kubeconfig.FileItem, error) {
+	files := kubeconfig.Load(paths)
+	return files.Items(), files.Err()
 }
 
 func newKubeconfigRemoveCmd(a *app) *cobra.Command {
@@ -136,28 +114,31 @@ only they use. Contexts of other programs are never touched.`,
 }
 
 func (a *app) removeContexts(ctx context.Context, paths []string, match func(kubeconfig.Item) bool) error {
+	files := kubeconfig.Load(paths)
+	if err := files.Err(); err != nil {
+		return err
+	}
+	before, _ := files.Current()
 	count := 0
-	for _, path := range paths {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	for _, removal := range files.Removals(match) {
+		if removal.Empty() {
 			continue
 		}
-		var removed []string
-		_, err := kubeconfig.Update(ctx, path, func(data []byte) (after []byte, err error) {
-			after, removed, err = kubeconfig.Remove(data, match)
-			return after, err
-		})
-		if err != nil {
+		if _, err := kubeconfig.Update(ctx, removal.File, removal.Apply); err != nil {
 			return err
 		}
-		for _, name := range removed {
+		for _, name := range removal.Contexts {
 			count++
-			if err := a.out.print("Removed context %s from %s\n", name, path); err != nil {
+			if err := a.out.print("Removed context %s from %s\n", name, removal.File); err != nil {
 				return err
 			}
 		}
 	}
 	if count == 0 {
 		return &noContextError{strings.Join(paths, ", ")}
+	}
+	if after, file := kubeconfig.Load(paths).Current(); after != before && after != "" {
+		a.notice(fmt.Sprintf("the current context is now %q, which %s sets", after, file))
 	}
 	return nil
 }

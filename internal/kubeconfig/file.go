@@ -44,41 +44,6 @@ func Paths(flag string, getenv func(string) string) ([]string, error) {
 	return nil, errors.New("finding the kubeconfig: no home directory found, and KUBECONFIG is not set")
 }
 
-// Choose is the kubeconfig to write a cluster into: the first that has a cluster
-// of this name, else the first. It also says why others were passed over.
-func Choose(paths []string, cluster string) (path string, skipped []error) {
-	if len(paths) == 0 {
-		return "", nil
-	}
-	var first error // not passed over: it is the one to write, and will say so then
-	for i, p := range paths {
-		has, err := hasCluster(p, cluster)
-		switch {
-		case has && first != nil:
-			return p, append([]error{first}, skipped...)
-		case has:
-			return p, skipped
-		case i == 0:
-			first = err
-		case err != nil:
-			skipped = append(skipped, err)
-		}
-	}
-	return paths[0], skipped
-}
-
-func hasCluster(path, cluster string) (bool, error) {
-	data, err := Read(path)
-	if err != nil {
-		return false, err
-	}
-	d, err := parse(data)
-	if err != nil {
-		return false, fmt.Errorf("reading %q: %w", path, err)
-	}
-	return d.position(clusters, cluster) >= 0, nil
-}
-
 // Read returns what a kubeconfig holds, nothing if there is none.
 func Read(path string) ([]byte, error) {
 	data, err := safefile.ReadWhole(path, largest)

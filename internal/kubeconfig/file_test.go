@@ -63,40 +63,6 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-func TestChoose(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	with := write(t, filepath.Join(dir, "with"), set(t, "", entry("one"), false))
-	without := write(t, filepath.Join(dir, "without"), plain)
-	broken := write(t, filepath.Join(dir, "broken"), "secret: [")
-	missing := filepath.Join(dir, "missing")
-	tests := map[string]struct {
-		paths   []string
-		want    string
-		skipped int
-	}{
-		"the one that has the cluster":            {[]string{without, missing, with}, with, 0},
-		"else the first":                          {[]string{missing, without}, missing, 0},
-		"a broken one is passed over":             {[]string{without, broken, with}, with, 1},
-		"a broken first one too":                  {[]string{broken, dir, with}, with, 2},
-		"a broken one to be written speaks later": {[]string{broken, without}, broken, 0},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path, skipped := Choose(test.paths, arn+"one")
-			if path != test.want || len(skipped) != test.skipped {
-				t.Error(path, skipped)
-			}
-			for _, err := range skipped {
-				if !strings.HasPrefix(err.Error(), "reading ") || strings.Contains(err.Error(), "secret") {
-					t.Error(err)
-				}
-			}
-		})
-	}
-}
-
 func add(e Entry) func([]byte) ([]byte, error) {
 	return func(data []byte) ([]byte, error) { return Set(data, e, false) }
 }

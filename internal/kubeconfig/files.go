@@ -66,6 +66,17 @@ func (f Files) Err() error {
 	return nil
 }
 
+// Unreadable is why files can't be read, but for those that are to be written.
+func (f Files) Unreadable(written []string) []error {
+	var all []error
+	for _, one := range f {
+		if one.err != nil && !slices.Contains(written, one.path) {
+			all = append(all, one.err)
+		}
+	}
+	return all
+}
+
 // Current is the current context and the file that sets it; empty if none does.
 func (f Files) Current() (name, file string) {
 	for _, one := range f {
@@ -88,6 +99,9 @@ func (f Files) Items() []FileItem {
 	}
 	return items
 }
+
+// Has says whether there is a context of this name.
+func (f Files) Has(context string) bool { return f.holder(contexts, context) != nil }
 
 // holder is the file whose entry of this name counts, nil if there is none.
 func (f Files) holder(list, name string) *loaded {
@@ -151,14 +165,22 @@ func or(a, b string) string {
 }
 
 // Paths are the files to write, each once, the current context's last.
-func (p Places) Paths() []string {
+func (p Places) Paths(current bool) []string {
 	var all []string
 	for _, path := range []string{p.Cluster, p.User, p.Context, p.Current} {
 		if !slices.Contains(all, path) {
 			all = append(all, path)
 		}
 	}
+	if !current && p.Parts(all[len(all)-1], false) == (Parts{}) {
+		all = all[:len(all)-1]
+	}
 	return all
+}
+
+// Parts are those that belong into a file.
+func (p Places) Parts(path string, current bool) Parts {
+	return Parts{Cluster: p.Cluster == path, User: p.User == path, Context: p.Context == path, Current: current && p.Current == path}
 }
 
 // Conflicts says what else the names of an entry stand for: a context of another
@@ -209,6 +231,11 @@ type Removal struct {
 	File                      string
 	Contexts, Users, Clusters []string
 	UnsetCurrent              bool // if it is one of those that are removed, of any file
+}
+
+// Empty says that there is nothing to take out.
+func (r Removal) Empty() bool {
+	return len(r.Contexts)+len(r.Users)+len(r.Clusters) == 0 && !r.UnsetCurrent
 }
 
 // Removals are what is to be taken out so that the contexts that match are gone: they,

@@ -26,9 +26,8 @@ func kubectlReads(t *testing.T, paths []string) *api.Config {
 func put(t *testing.T, paths []string, e Entry, current bool) {
 	t.Helper()
 	places := Load(paths).Places(e)
-	for _, path := range places.Paths() {
-		which := Parts{places.Cluster == path, places.User == path, places.Context == path, current && places.Current == path}
-		_, err := Update(t.Context(), path, func(data []byte) ([]byte, error) { return SetParts(data, e, which) })
+	for _, path := range places.Paths(current) {
+		_, err := Update(t.Context(), path, func(data []byte) ([]byte, error) { return SetParts(data, e, places.Parts(path, current)) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,6 +196,27 @@ func TestConflicts(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A file that can't be read is named, and the others are used.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := entry("one")
+	with, bad := write(t, filepath.Join(dir, "with"), set(t, "", e, false)), write(t, filepath.Join(dir, "bad"), "secret: [")
+	files := Load([]string{bad, dir, with})
+	places := files.Places(e)
+	if places.Cluster != with || places.User != with || places.Context != with || len(files.Items()) != 1 {
+		t.Errorf("%+v", places)
+	}
+	for _, err := range files.Unreadable(places.Paths(true)) {
+		if !strings.HasPrefix(err.Error(), "reading ") || strings.Contains(err.Error(), "secret") {
+			t.Error(err)
+		}
+	}
+	if len(files.Unreadable(nil)) != 2 || len(files.Unreadable([]string{bad})) != 1 || files.Err() == nil {
+		t.Error(files.Err())
 	}
 }
 
