@@ -91,12 +91,13 @@ func (e *RememberedError) Error() string {
 // whose error it returns. What goes wrong with the files is a warning: the
 // session is delivered all the same.
 func (c *Cache) Get(ctx context.Context, key Key, fetch Fetch) (aws.Credentials, error) {
-	if err := safefile.MkdirPrivate(c.Dir); err != nil {
+	dir, err := safefile.OwnDir(c.Dir)
+	if err != nil {
 		c.Warn(fmt.Sprintf("sessions are not kept: %v", err))
 		creds, _, err := fetch(ctx)
 		return creds, err
 	}
-	path := filepath.Join(c.Dir, key.id())
+	path := filepath.Join(dir, key.id())
 	renew := c.Asker != 0 && c.refusedByCluster(path)
 	kept, _ := c.read(path, key) // once more under the lock, where a bad file is told
 	if done, creds, err := c.serve(kept, renew); done {
@@ -109,7 +110,7 @@ func (c *Cache) Get(ctx context.Context, key Key, fetch Fetch) (aws.Credentials,
 		return aws.Credentials{}, err
 	}
 	// Another process may have made it while we waited.
-	kept, err := c.read(path, key)
+	kept, err = c.read(path, key)
 	if err != nil {
 		c.Warn(fmt.Sprintf("the kept session is not used: %v", err))
 	}

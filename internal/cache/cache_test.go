@@ -324,7 +324,7 @@ func TestLockNotToBeHad(t *testing.T) {
 				if row.kept != 0 {
 					w.get(t, aKey())
 					w.now = w.now.Add(row.kept)
-				} else if err := safefile.MkdirPrivate(w.Dir); err != nil {
+				} else if _, err := safefile.OwnDir(w.Dir); err != nil {
 					t.Fatal(err)
 				}
 				lock, free, err := safefile.TryLock(w.path(aKey(), ".lock"))

@@ -136,7 +136,7 @@ func TestBadFilesAreReplaced(t *testing.T) {
 				return errSkip
 			}
 			return errors.Join(os.WriteFile(p, []byte(encode(t, anEntry())), 0o644), os.Chown(p, 1, 1))
-		}, "owned by user 1, not by us (0)"},
+		}, "owned by user 1, not by the current user (0)"},
 		{"a symbolic link", func(p string) error { return os.Symlink(filepath.Join(filepath.Dir(p), "elsewhere"), p) }, "the kept session is not used: open "},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -24,7 +23,7 @@ type Kept struct {
 // List returns the sessions in dir that are not over. A dir that is not there
 // holds none.
 func List(dir string, now time.Time) ([]Kept, error) {
-	names, err := ours(dir)
+	dir, names, err := ours(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -47,9 +46,13 @@ func List(dir string, now time.Time) ([]Kept, error) {
 
 // Clear removes the session of key and says whether there was one.
 func Clear(dir string, key Key) (bool, error) {
+	dir, err := safefile.Place(dir)
+	if err != nil {
+		return false, fmt.Errorf("removing kept session: %w", err)
+	}
 	removed := false
 	for _, suffix := range []string{".json", ".asked"} {
-		err := os.Remove(filepath.Join(dir, key.id()+suffix))
+		err := safefile.Remove(filepath.Join(dir, key.id()+suffix))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return removed, fmt.Errorf("removing kept session: %w", err)
 		}
@@ -59,9 +62,10 @@ func Clear(dir string, key Key) (bool, error) {
 }
 
 // ClearAll removes every file in dir that has a name of ours, and returns how
-// many sessions there were. A lock that a process holds is left to it.
+// many sessions there were. A lock that a process holds is left to it, and so is
+// the temporary file of one that is writing.
 func ClearAll(dir string) (int, error) {
-	names, err := ours(dir)
+	dir, names, err := ours(dir)
 	if err != nil {
 		return 0, err
 	}
@@ -69,46 +73,45 @@ func ClearAll(dir string) (int, error) {
 	for _, name := range names {
 		path := filepath.Join(dir, name)
 		if strings.HasSuffix(name, ".lock") {
-			lock, free, err := safefile.TryLock(path)
-			if err != nil || !free {
-				continue
-			}
-			_ = os.Remove(path) // Windows keeps a file that is open; it means nothing
-			_ = lock.Unlock()
+			_ = safefile.RemoveLock(path) // one that can't be removed means nothing
 			continue
 		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := safefile.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return sessions, fmt.Errorf("removing kept session: %w", err)
 		}
 		if strings.HasSuffix(name, ".json") {
 			sessions++
 		}
 	}
+	err = safefile.RemoveStale(dir, func(name string) bool { return ourName(name) && strings.HasSuffix(name, ".json") })
+	if err != nil {
+		return sessions, fmt.Errorf("removing kept session: %w", err)
+	}
 	return sessions, nil
 }
 
-// ours are the names in dir that this package gives: a key's id and a suffix,
-// or what a killed process left of writing one.
-func ours(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// ours are the names that this package gives, in the directory that serves for
+// dir.
+func ours(dir string) (place string, names []string, err error) {
+	place, err = safefile.Place(dir)
 	if err != nil {
-		return nil, fmt.Errorf("reading the sessions kept: %w", err)
+		return "", nil, fmt.Errorf("reading the sessions kept: %w", err)
 	}
-	var names []string
+	entries, err := safefile.List(place)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the sessions kept: %w", err)
+	}
 	for _, entry := range entries {
-		name := strings.TrimPrefix(entry.Name(), ".")
-		id, suffix, _ := strings.Cut(name, ".")
-		aside := name != entry.Name()
-		known := suffix == "json" || suffix == "lock" || suffix == "asked"
-		if aside {
-			known = strings.HasPrefix(suffix, "json.")
-		}
-		if known && len(id) == 64 && strings.Trim(id, "0123456789abcdef") == "" && entry.Type().IsRegular() {
+		if ourName(entry.Name()) && entry.Type().IsRegular() {
 			names = append(names, entry.Name())
 		}
 	}
-	return names, nil
+	return place, names, nil
+}
+
+// ourName: a key's id and a suffix.
+func ourName(name string) bool {
+	id, suffix, _ := strings.Cut(name, ".")
+	known := suffix == "json" || suffix == "lock" || suffix == "asked"
+	return known && len(id) == 64 && strings.Trim(id, "0123456789abcdef") == ""
 }

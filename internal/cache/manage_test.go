@@ -121,10 +121,21 @@ func TestClearAll(t *testing.T) {
 	defer func() { _ = lock.Unlock() }()
 
 	id := aKey().id()
-	write(t, filepath.Join(w.Dir, "."+id+".json.123456"), "what a killed process left")
+	write(t, filepath.Join(w.Dir, "."+id+".json.eks-x509-ABCDEFGH"), "what a killed process left")
+	writing, err := safefile.Prepare(w.path(aKey(), ".json"), []byte("what one is writing"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writing.Discard()
+	var temporary string
+	for _, name := range names(t, w.Dir) {
+		if strings.HasPrefix(name, ".") && !strings.HasSuffix(name, "ABCDEFGH") {
+			temporary = name
+		}
+	}
 	foreign := []string{
 		"notes.txt", "credentials.json", id, id + ".json.bak", id + ".JSON", id + ".yaml", id[:63] + ".json", id + "0.json",
-		strings.ToUpper(id) + ".json", "g" + id[1:] + ".json", "." + id + ".json", "." + id + ".lock.1", ".hidden",
+		strings.ToUpper(id) + ".json", "g" + id[1:] + ".json", "." + id + ".json", "." + id + ".lock.1", ".hidden", "." + id + ".json.123456",
 	}
 	for _, name := range foreign {
 		write(t, filepath.Join(w.Dir, name), "foreign")
@@ -141,7 +152,7 @@ func TestClearAll(t *testing.T) {
 	for _, name := range names(t, w.Dir) {
 		left[name] = true
 	}
-	want := map[string]bool{other.id() + ".lock": true, sub: true}
+	want := map[string]bool{other.id() + ".lock": true, sub: true, temporary: true}
 	for _, name := range foreign {
 		want[name] = true
 	}

@@ -2,10 +2,7 @@ package certs
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/safefile"
@@ -42,20 +39,25 @@ func Install(certificateFile, keyFile string, chain, key []byte) error {
 		return installOne(certificateFile, chain, key)
 	}
 	if key == nil {
-		return replace(certificateFile, chain, 0o644)
+		return safefile.Replace(certificateFile, chain, 0o644)
 	}
 	old, err := safefile.ReadWhole(certificateFile, MaxFileSize)
 	if err != nil {
 		return err
 	}
+	newKey, err := safefile.Prepare(keyFile, key, 0o600) // what refuses it does so before anything is changed
+	if err != nil {
+		return err
+	}
+	defer newKey.Discard()
 	// The new one first: it is the one that a reader which does not look at keys should find afterwards.
-	if err := replace(certificateFile, append(append([]byte(nil), chain...), old...), 0o644); err != nil {
+	if err := safefile.Replace(certificateFile, append(append([]byte(nil), chain...), old...), 0o644); err != nil {
 		return err
 	}
-	if err := replace(keyFile, key, 0o600); err != nil {
+	if err := newKey.Commit(); err != nil {
 		return err
 	}
-	return replace(certificateFile, chain, 0o644)
+	return safefile.Replace(certificateFile, chain, 0o644)
 }
 
 // installOne is for a file with the certificate and its key: it is replaced once.
@@ -70,16 +72,5 @@ func installOne(file string, chain, key []byte) error {
 			return fmt.Errorf("replacing %q: no private key in PEM found in it", file)
 		}
 	}
-	return replace(file, append(append([]byte(nil), key...), chain...), 0o600)
-}
-
-// replace keeps the mode that the file has.
-func replace(file string, data []byte, mode fs.FileMode) error {
-	info, err := os.Stat(file)
-	if err == nil {
-		mode = info.Mode().Perm()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return safefile.Replace(file, data, mode)
+	return safefile.Replace(file, append(append([]byte(nil), key...), chain...), 0o600)
 }

@@ -3,12 +3,10 @@ package cli
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -226,12 +224,9 @@ func (a *app) lockPair(ctx context.Context, certificate string) (unlock func(), 
 	if err != nil {
 		return nil, err
 	}
-	if err := safefile.MkdirPrivate(dir); err != nil {
-		return nil, err
-	}
-	lock, err := safefile.WaitLock(ctx, filepath.Join(dir, fmt.Sprintf("%x.renew.lock", sha256.Sum256([]byte(target)))))
+	lock, err := safefile.LockFor(ctx, target, dir, ".renew")
 	if err != nil {
-		return nil, fmt.Errorf("locking %q: %w", certificate, err)
+		return nil, err
 	}
 	return func() { _ = lock.Unlock() }, nil
 }

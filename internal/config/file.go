@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // DefaultProfile is what holds for every profile, and alone if none is chosen.
@@ -165,7 +166,7 @@ func (s source) noProfile(names []string) error {
 
 // readFile returns nil if there is no file at a usual place.
 func readFile(p place, getenv func(string) string) (*file, error) {
-	data, err := readAll(p.path)
+	data, err := safefile.ReadExisting(p.path, MaxFile)
 	if errors.Is(err, fs.ErrNotExist) && p.named == "" {
 		return nil, nil
 	}
@@ -182,19 +183,6 @@ func readFile(p place, getenv func(string) string) (*file, error) {
 	}
 	f.resolvePaths(getenv)
 	return f, nil
-}
-
-func readAll(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err == nil && len(data) > MaxFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, MaxFile)
-	}
-	return data, err
 }
 
 // resolvePaths makes paths relative to the file's folder, and ~ the home

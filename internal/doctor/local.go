@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/eks-x509/eks-x509/internal/cache"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
 )
@@ -142,20 +143,21 @@ func checkCache(_ context.Context, f *facts) Result {
 	case dir == "":
 		return found(Note, "--cache-dir names a place", "sessions are not kept: no home directory in the environment")
 	}
-	info, err := os.Lstat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return found(OK, "", "%s is not there yet; no session is kept", dir)
-	}
+	named := dir
+	dir, err := safefile.Place(named)
 	if err != nil {
-		return found(Warning, "--cache-dir names another place", "%v", err)
+		return found(Warning, "--cache-dir names another place", "sessions are not kept: %v", err)
+	}
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return found(OK, "", "%s is not there yet; no session is kept", dir)
 	}
 	kept, err := cache.List(dir, f.Now())
 	if err != nil {
 		return found(Warning, "--cache-dir names another place", "%v", err)
 	}
 	r := found(OK, "", "%d sessions kept in %s", len(kept), dir)
-	if problem := access(dir, info, 0o077); problem != "" {
-		r.add(Warning, problem, fmt.Sprintf("make it yours alone: chmod 700 %s", safetext.File(dir)))
+	if dir != named {
+		r.add(Note, fmt.Sprintf("others can enter %s: they are in a directory of their own in it", named), "")
 	}
 	torn, foreign := oddFiles(dir)
 	if torn > 0 {
@@ -169,7 +171,7 @@ func checkCache(_ context.Context, f *facts) Result {
 
 // oddFiles counts the sessions that are no JSON, and what is no file of the cache's.
 func oddFiles(dir string) (torn, foreign int) {
-	entries, err := os.ReadDir(dir)
+	entries, err := safefile.List(dir)
 	if err != nil {
 		return 0, 0
 	}

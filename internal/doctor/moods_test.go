@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -51,12 +52,24 @@ func localMoods() []mood {
 		{"a key in a folder that all may write", "key file", func(p *patient) { p.chmod(p.dir, 0o777) }, warning, "", "writable by group or others", "chmod go-w"},
 		{"no key", "key file", func(p *patient) { p.env["EKS_X509_PRIVATE_KEY"] = p.home + "/none" }, failed, doctor.KeyUnusable, "no such file", "--private-key"},
 		{"no cache", "cache", func(p *patient) { p.env["EKS_X509_NO_CACHE"] = "true" }, note, "", "not kept", "--no-cache"},
-		{"a cache that all may read, with torn and foreign files", "cache", func(p *patient) {
+		{"a cache with torn and foreign files", "cache", func(p *patient) {
 			dir := filepath.Dir(p.write("cache/"+strings.Repeat("a", 64)+".json", `{"half`))
 			p.write("cache/notes.txt", "")
-			p.chmod(dir, 0o755)
+			p.chmod(dir, 0o700)
 			p.env["EKS_X509_CACHE_DIR"] = dir
 		}, warning, "", "1 malformed files; 1 files that are not ours", "eks-x509 cache clear"},
+		{"a cache that all may read", "cache", func(p *patient) {
+			dir := filepath.Dir(p.write("cache/notes.txt", ""))
+			p.write(fmt.Sprintf("cache/eks-x509-%d/%064d.json", os.Geteuid(), 0), `{"half`)
+			p.chmod(filepath.Join(dir, fmt.Sprintf("eks-x509-%d", os.Geteuid())), 0o700)
+			p.chmod(dir, 0o755)
+			p.env["EKS_X509_CACHE_DIR"] = dir
+		}, warning, "", "they are in a directory of their own in it; 1 malformed files", "eks-x509 cache clear"},
+		{"a cache that all may write", "cache", func(p *patient) {
+			dir := filepath.Dir(p.write("cache/notes.txt", ""))
+			p.chmod(dir, 0o777)
+			p.env["EKS_X509_CACHE_DIR"] = dir
+		}, warning, "", "others can write to it, and can replace what is in it", "--cache-dir names another place"},
 		{"a variable over a profile", "environment", func(p *patient) {
 			p.configure("profiles:\n  work:\n    region: us-east-1\n")
 			p.env["EKS_X509_PROFILE"] = "work"

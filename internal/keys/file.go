@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"regexp"
@@ -18,6 +17,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/eks-x509/eks-x509/internal/keys/pkcs12"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // maxFileSize is far above any certificate bundle for a client, and keeps a wrong path from filling the memory.
@@ -77,26 +77,8 @@ func (o *opener) load(doing, file string) (*contents, error) {
 }
 
 func readFile(file string) ([]byte, fs.FileInfo, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, nil, withoutPath(err)
-	}
-	defer f.Close()
-	info, err := f.Stat() // of the open file: the path may lead elsewhere by now
-	if err != nil {
-		return nil, nil, withoutPath(err)
-	}
-	if info.IsDir() {
-		return nil, nil, errors.New("it is a directory")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err != nil {
-		return nil, nil, withoutPath(err)
-	}
-	if len(data) > maxFileSize {
-		return nil, nil, fmt.Errorf("larger than %d bytes", maxFileSize)
-	}
-	return data, info, nil
+	data, info, err := safefile.ReadInput(file, maxFileSize) // also <(…) of a shell
+	return data, info, withoutPath(err)
 }
 
 // changed says whether a file is another one than was read.

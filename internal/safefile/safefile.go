@@ -1,6 +1,15 @@
-// Package safefile keeps small secret files: a directory for this user alone,
-// files that are replaced whole or not at all, reads that trust nothing, and a
-// lock between processes that has a deadline.
+// Package safefile is the one way to open, read, write, create, replace, remove
+// and list files, and to make directories.
+//
+// There are two kinds of files. Private ones are the program's own: sessions,
+// locks, state. They lie in a directory for this user alone, no link is followed,
+// and a looser mode of a file is repaired. The others are the user's: what they
+// name is read through links, and a replacement keeps owner, group, mode, access
+// list and extended attributes, or is refused.
+//
+// What is read is limited while it is read, and nothing but a regular file is
+// opened where a pipe is not expected. What is written is there whole or not at
+// all.
 //
 // On Windows owner and mode say nothing; there the profile's access list is
 // what protects.
@@ -21,31 +30,11 @@ const (
 	fileMode fs.FileMode = 0o600
 )
 
-// MkdirPrivate makes dir, and what is missing above it, for this user alone. A
-// directory that is there must be ours and no symbolic link; a looser mode is
-// repaired.
-func MkdirPrivate(dir string) error {
-	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return err
-	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return &fs.PathError{Op: "open", Path: dir, Err: errors.New("not a directory (a symbolic link is not followed)")}
-	}
-	if err := checkOwner(info); err != nil {
-		return &fs.PathError{Op: "open", Path: dir, Err: err}
-	}
-	if loose(info) {
-		return os.Chmod(dir, dirMode)
-	}
-	return nil
-}
+// errNotRegular: a directory, a link where none is followed, a pipe, a device.
+var errNotRegular = errors.New("not a regular file")
 
-// Read returns what the file holds, at most limit bytes. The file must be a
-// regular one of ours, no symbolic link; a looser mode is repaired.
+// Read returns what a private file holds, at most limit bytes. The file must be
+// a regular one of this user, no symbolic link; a looser mode is repaired.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := openNoFollow(path)
 	if err != nil {
@@ -57,7 +46,7 @@ func Read(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
 	}
 	if err := checkOwner(info); err != nil {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
@@ -67,56 +56,54 @@ func Read(path string, limit int64) ([]byte, error) {
 			return nil, err
 		}
 	}
+	return readAll(f, path, limit)
+}
+
+func readAll(f *os.File, path string, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d bytes", limit)}
+	}
 	if err != nil {
 		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d bytes", limit)}
 	}
 	return data, nil
 }
 
-// Write is Replace with a mode for this user alone.
-func Write(path string, data []byte) error { return Replace(path, data, fileMode) }
-
-// Replace replaces the file by data, or leaves it as it was: written aside,
-// flushed to the disk, renamed. The file has the given permissions whatever the
-// umask is. A symbolic link is itself replaced.
-func Replace(path string, data []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // 0600, O_EXCL
+// Write makes or replaces a private file by data, or leaves it as it was. A
+// symbolic link is itself replaced.
+func Write(path string, data []byte) error {
+	r, err := stageNew(filepath.Dir(path), filepath.Base(path), data, fileMode)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err == nil && mode != fileMode {
-		err = f.Chmod(mode.Perm())
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	syncDir(dir)
-	return nil
+	defer r.Discard()
+	return r.rename()
 }
 
-// Overwrite writes the file in place, for what may be torn or lost. No symbolic
-// link is followed.
+// Overwrite writes a private file in place, for what may be torn or lost. No
+// symbolic link is followed.
 func Overwrite(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|noFollow, fileMode)
+	return writeThrough(path, data, os.O_TRUNC)
+}
+
+// Append adds data to a private file in one write, and makes the file if it is
+// not there. No symbolic link is followed.
+func Append(path string, data []byte) error {
+	return writeThrough(path, data, os.O_APPEND)
+}
+
+func writeThrough(path string, data []byte, flag int) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|flag|noFollow, fileMode)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "write", Path: path, Err: errNotRegular}
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	return errors.Join(err, f.Close())
 }

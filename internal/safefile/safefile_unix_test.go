@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,23 +22,34 @@ func mode(t *testing.T, path string) fs.FileMode {
 	return info.Mode().Perm()
 }
 
+func ownDir(t *testing.T, dir string) string {
+	t.Helper()
+	place, err := OwnDir(dir)
+	check(t, err)
+	return place
+}
+
 func TestModes(t *testing.T) {
 	t.Parallel()
 	above := filepath.Join(t.TempDir(), "above")
-	dir := filepath.Join(above, "dir")
-	check(t, MkdirPrivate(dir))
+	dir := ownDir(t, filepath.Join(above, "dir"))
 	path := filepath.Join(dir, "file")
 	check(t, Write(path, []byte("x")))
 	check(t, Overwrite(filepath.Join(dir, "torn"), []byte("x")))
+	check(t, Append(filepath.Join(dir, "log"), []byte("x")))
+	check(t, Append(filepath.Join(dir, "log"), []byte("y")))
 	lock, _, err := TryLock(filepath.Join(dir, "lock"))
 	check(t, err)
 	check(t, lock.Unlock())
 	for path, want := range map[string]fs.FileMode{
-		above: 0o700, dir: 0o700, path: 0o600, filepath.Join(dir, "torn"): 0o600, filepath.Join(dir, "lock"): 0o600,
+		above: 0o700, dir: 0o700, path: 0o600, filepath.Join(dir, "torn"): 0o600, filepath.Join(dir, "lock"): 0o600, filepath.Join(dir, "log"): 0o600,
 	} {
 		if got := mode(t, path); got != want {
 			t.Errorf("%s: mode %#o, want %#o", filepath.Base(path), got, want)
 		}
+	}
+	if data, err := Read(filepath.Join(dir, "log"), 10); err != nil || string(data) != "xy" {
+		t.Errorf("appended: %q, %v", data, err)
 	}
 
 	// Looser ones are repaired; what is only stricter stays.
@@ -46,29 +58,98 @@ func TestModes(t *testing.T) {
 		if data, err := Read(path, 10); err != nil || string(data) != "x" || mode(t, path) != 0o600 {
 			t.Errorf("file of %#o: %q, %v, now %#o", loose, data, err, mode(t, path))
 		}
-		check(t, os.Chmod(dir, loose|0o100))
-		if err := MkdirPrivate(dir); err != nil || mode(t, dir) != 0o700 {
-			t.Errorf("directory of %#o: %v, now %#o", loose, err, mode(t, dir))
-		}
 	}
 	check(t, os.Chmod(path, 0o400))
 	if _, err := Read(path, 10); err != nil || mode(t, path) != 0o400 {
 		t.Errorf("%v, now %#o", err, mode(t, path))
 	}
-	// The directory above is none of our business.
-	check(t, os.Chmod(above, 0o755))
-	if err := MkdirPrivate(dir); err != nil || mode(t, above) != 0o755 {
-		t.Errorf("%v, now %#o", err, mode(t, above))
+}
+
+// A directory is used as it is, or one of this user's in it is; a mode is never
+// changed.
+func TestOwnDir(t *testing.T) {
+	t.Parallel()
+	sub := "eks-x509-" + strconv.Itoa(os.Geteuid())
+	for _, row := range []struct {
+		mode  fs.FileMode
+		owner int    // 0: this user
+		want  string // "": refused
+		err   string
+	}{
+		{0o700, 0, ".", ""},
+		{0o500, 0, ".", ""},
+		{0o700 | fs.ModeSetgid, 0, ".", ""},
+		{0o750, 0, sub, ""},
+		{0o755, 0, sub, ""},
+		{0o711, 0, sub, ""},
+		{0o777 | fs.ModeSticky, 0, sub, ""},
+		{0o770 | fs.ModeSticky, 0, sub, ""},
+		{0o777, 0, "", "others can write to it"},
+		{0o777 | fs.ModeSetgid, 0, "", "others can write to it"},
+		{0o770, 0, "", "others can write to it"},
+		{0o702, 0, "", "others can write to it"},
+		{0o755, 1, "", "owned by user 1"},
+		{0o700, 1, "", "owned by user 1"},
+		{0o777, 1, "", "owned by user 1"},
+		{0o777 | fs.ModeSticky, 1, "", "owned by user 1"},
+	} {
+		if row.owner != 0 && os.Geteuid() != 0 {
+			continue // only root can give a directory away
+		}
+		dir := filepath.Join(t.TempDir(), "dir")
+		check(t, os.Mkdir(dir, 0o700))
+		if row.owner != 0 {
+			check(t, os.Chown(dir, row.owner, row.owner))
+		}
+		check(t, os.Chmod(dir, row.mode))
+		for _, made := range []bool{false, true} {
+			place, err := Place(dir)
+			own, errOwn := OwnDir(dir)
+			if place != own || (err == nil) != (errOwn == nil) {
+				t.Errorf("%v: %q, %v and %q, %v", row, place, err, own, errOwn)
+			}
+			if row.want == "" {
+				if err == nil || !strings.Contains(err.Error(), row.err) {
+					t.Errorf("%v: %q, %v", row, place, err)
+				}
+			} else if err != nil || place != filepath.Join(dir, row.want) {
+				t.Errorf("%v, made %t: %q, %v", row, made, place, err)
+			} else if row.want == sub && mode(t, place) != 0o700 {
+				t.Errorf("%v: mode %#o", row, mode(t, place))
+			}
+		}
+		info, err := os.Lstat(dir)
+		check(t, err)
+		if got := info.Mode() &^ fs.ModeDir; got != row.mode {
+			t.Errorf("%v: the mode is now %v", row, got)
+		}
 	}
 }
 
-func TestReplaceSetsTheMode(t *testing.T) {
+// What lies in the place of the directory of this user is not used.
+func TestOwnDirThatIsNot(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "file")
-	for _, want := range []fs.FileMode{0o644, 0o666, 0o400, 0o600} {
-		check(t, Replace(path, []byte("x"), want))
-		if got := mode(t, path); got != want {
-			t.Errorf("mode %#o, want %#o", got, want)
+	for name, lay := range map[string]func(path string) error{
+		"link":   func(p string) error { return os.Symlink(t.TempDir(), p) },
+		"broken": func(p string) error { return os.Symlink("nothing", p) },
+		"file":   func(p string) error { return os.WriteFile(p, nil, 0o600) },
+		"loose":  func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o755)) },
+		"others": func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chown(p, 1, 1)) },
+	} {
+		if name == "others" && os.Geteuid() != 0 {
+			continue
+		}
+		dir := t.TempDir()
+		check(t, os.Chmod(dir, 0o777|fs.ModeSticky))
+		own := filepath.Join(dir, ownName())
+		check(t, lay(own))
+		before, err := os.Lstat(own)
+		check(t, err)
+		if place, err := OwnDir(dir); err == nil {
+			t.Errorf("%s: %q", name, place)
+		}
+		if after, err := os.Lstat(own); err != nil || after.Mode() != before.Mode() {
+			t.Errorf("%s: changed", name)
 		}
 	}
 }
@@ -142,16 +223,19 @@ func TestDirectoryThatIsALink(t *testing.T) {
 	check(t, os.Mkdir(filepath.Join(dir, "real"), 0o755))
 	link := filepath.Join(dir, "link")
 	check(t, os.Symlink("real", link))
-	err := MkdirPrivate(link)
+	_, err := OwnDir(link)
 	if want := "open " + link + ": not a directory (a symbolic link is not followed)"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+	if _, err := OwnDir(link + "/"); err == nil {
+		t.Error("a link with a / is followed")
 	}
 	if got := mode(t, filepath.Join(dir, "real")); got != 0o755 {
 		t.Errorf("the link was followed: %#o", got)
 	}
 	dangling := filepath.Join(dir, "dangling")
 	check(t, os.Symlink("nothing", dangling))
-	if err := MkdirPrivate(dangling); err == nil {
+	if _, err := OwnDir(dangling); err == nil {
 		t.Error("a link to nothing is taken")
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "nothing")); !errors.Is(err, fs.ErrNotExist) {
@@ -164,23 +248,19 @@ func TestAnotherOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a file away")
 	}
-	dir := filepath.Join(t.TempDir(), "dir")
-	check(t, MkdirPrivate(dir))
-	path := filepath.Join(dir, "file")
+	path := filepath.Join(t.TempDir(), "file")
 	check(t, Write(path, []byte("x")))
 	check(t, os.Chmod(path, 0o666))
-	check(t, os.Chmod(dir, 0o777))
 	check(t, os.Chown(path, 1, 1))
-	check(t, os.Chown(dir, 1, 1))
-	const want = ": owned by user 1, not by us (0)"
+	const want = ": owned by user 1, not by the current user (0)"
 	if data, err := Read(path, 10); err == nil || err.Error() != "read "+path+want {
 		t.Errorf("%q, %v", data, err)
 	}
-	if err := MkdirPrivate(dir); err == nil || err.Error() != "open "+dir+want {
-		t.Error(err)
+	if f, err := Resume(path); err == nil || err.Error() != "open "+path+want {
+		t.Errorf("%v, %v", f, err)
 	}
-	if mode(t, path) != 0o666 || mode(t, dir) != 0o777 {
-		t.Errorf("what is not ours was changed: %#o %#o", mode(t, path), mode(t, dir))
+	if mode(t, path) != 0o666 {
+		t.Errorf("what is not ours was changed: %#o", mode(t, path))
 	}
 }
 

@@ -5,15 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
 
@@ -48,13 +47,8 @@ func caBundle(path string) (*x509.CertPool, error) {
 		return nil, nil
 	}
 	where := func(err error) error { return &config.Error{Where: "AWS_CA_BUNDLE", Err: err} }
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w", err))
-	}
-	defer f.Close()
 	const limit = 16 << 20 // a system's bundle is a quarter of a megabyte
-	data, err := io.ReadAll(io.LimitReader(f, limit))
+	data, _, err := safefile.ReadInput(path, limit)
 	if err != nil {
 		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w", err))
 	}

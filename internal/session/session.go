@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +16,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/cache"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
 
@@ -131,13 +130,8 @@ func PasswordSource(p config.Password, ask passwordFunc) passwordFunc {
 
 // readPasswordFile takes the first line, as OpenSSL's -passin file: does.
 func readPasswordFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("opening password file: %w", err)
-	}
-	defer f.Close()
-	const limit = 4096
-	data, err := io.ReadAll(io.LimitReader(f, limit))
+	const limit = 64 << 10
+	data, _, err := safefile.ReadInput(path, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading password file: %w", err)
 	}
