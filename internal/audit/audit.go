@@ -58,6 +58,12 @@ type Session struct {
 	EventID        string    `json:"eventId,omitempty"` // CloudTrail's
 	// Unknown: CloudTrail has no event for it; it is known by its actions only.
 	Unknown bool `json:"unknown,omitempty"`
+	// Began: it is no certificate's, and this is what it began with according to
+	// CloudTrail: an AWS service (ec2.amazonaws.com), a call of STS
+	// (AssumeRoleWithSAML), or IAMUser.
+	Began string `json:"began,omitempty"`
+	// Component: all its actions are of nodes (system:node:…) or of EKS (eks:…).
+	Component bool `json:"component,omitempty"`
 
 	// What was done with it, after the filters.
 	Actions   int64     `json:"actions"`
@@ -112,16 +118,33 @@ type Action struct {
 // user (403), or nobody was recognised (401).
 func (a *Action) Denied() bool { return a.Decision == "forbid" || a.Code == 401 || a.Code == 403 }
 
-// Subject is what a certificate did, over all of its sessions.
+// Subject is what a certificate did, over all of its sessions. Unknown and
+// NoCertificate are the sums of the sessions that are no certificate's.
 type Subject struct {
-	Certificate Certificate `json:"certificate"`
-	Roles       []string    `json:"roles,omitempty"`
-	Sessions    int64       `json:"sessions"`
-	Refused     int64       `json:"refused"` // CreateSession calls that AWS refused
-	Actions     int64       `json:"actions"`
-	Denied      int64       `json:"denied"`
-	First       time.Time   `json:"firstSeen,omitzero"`
-	Last        time.Time   `json:"lastSeen,omitzero"`
+	Unknown       bool        `json:"unknown,omitempty"`       // not in CloudTrail
+	NoCertificate bool        `json:"noCertificate,omitempty"` // CloudTrail tells what they began with
+	Certificate   Certificate `json:"certificate"`
+	Roles         []string    `json:"roles,omitempty"`
+	Sessions      int64       `json:"sessions"`
+	Refused       int64       `json:"refused"` // CreateSession calls that AWS refused
+	Actions       int64       `json:"actions"`
+	Denied        int64       `json:"denied"`
+	First         time.Time   `json:"firstSeen,omitzero"`
+	Last          time.Time   `json:"lastSeen,omitzero"`
+}
+
+// Folded counts the sessions of nodes and EKS components that Result.Sessions
+// leaves out.
+type Folded struct {
+	NoCertificate Fold `json:"noCertificate"` // CloudTrail tells what they began with
+	Unknown       Fold `json:"unknown"`       // not in CloudTrail
+}
+
+// Fold is a number of sessions and what they did.
+type Fold struct {
+	Sessions int64 `json:"sessions"`
+	Actions  int64 `json:"actions"`
+	Denied   int64 `json:"denied"`
 }
 
 // Finding is something that a person should look at.
@@ -192,6 +215,8 @@ type Options struct {
 	Revoked Revoked
 	// Actions: keep them for Result.Timeline, on disk where they are many.
 	Actions bool
+	// Fold: of the sessions of nodes and EKS components only the number is told.
+	Fold    bool
 	TempDir string // for these; empty: the system's
 	Workers int    // that parse; 0: one a processor
 
@@ -203,13 +228,15 @@ type Options struct {
 // Result is what the logs told. It must be closed.
 type Result struct {
 	Sessions []*Session // by From
-	Subjects []Subject  // by First
+	Folded   Folded     // what is not in Sessions
+	Subjects []Subject  // by First; at the end those without a certificate
 	Findings []Finding
 	Damage   []Damage
 	Counts   Counts
 
 	denied  bool // only what was denied is asked for
 	kept    bool // Options.Actions
+	foldAll bool // Options.Fold
 	index   *index
 	unknown map[string]*Session
 	sorters []*sorter

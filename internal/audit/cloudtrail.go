@@ -11,8 +11,17 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// defaultDuration is that of CreateSession and AssumeRole.
-const defaultDuration = time.Hour
+const (
+	// defaultDuration is that of AssumeRole.
+	defaultDuration = time.Hour
+	// maxDuration is that of any role's session.
+	maxDuration = 12 * time.Hour
+	// rolesAnywhere begins the service's name, which ends as the partition's do.
+	rolesAnywhere = "rolesanywhere."
+	// maxOthers is how many sessions without a certificate are held. There are
+	// very many in a trail, and few of them are used with a cluster.
+	maxOthers = 100_000
+)
 
 // refusal is a CreateSession that AWS refused.
 type refusal struct {
@@ -31,6 +40,7 @@ type trail struct {
 	refusals []refusal
 	seen     map[string]struct{} // event IDs: CloudTrail delivers at least once
 
+	others             int // sessions that are no certificate's
 	events, duplicates int64
 }
 
@@ -58,14 +68,24 @@ func (r *trailReader) event(v *fastjson.Value, _ string) (bool, error) {
 		return false, nil
 	}
 	r.events++
-	switch source := view(v, "eventSource"); {
-	// Only what a session's event has in it is published, not how it is named.
-	case event == "CreateSession" && strings.HasPrefix(source, "rolesanywhere."), v.Exists("responseElements", "credentialSet"):
+	switch {
+	case createsSession(v, event):
 		r.createSession(v)
-	case event == "AssumeRole" && strings.HasPrefix(source, "sts."):
-		r.assumeRole(v)
+	case strings.HasPrefix(view(v, "eventSource"), "sts."):
+		r.assumeRole(v, event)
 	}
 	return true, nil
+}
+
+// createsSession reports whether a certificate was presented. AWS documents the
+// call, not its event, which was seen under both names. Other services have a
+// CreateSession, too.
+func createsSession(v *fastjson.Value, name string) bool {
+	source := view(v, "eventSource")
+	if strings.HasPrefix(source, rolesAnywhere) {
+		return name == "CreateSession" || name == "AssumeRole"
+	}
+	return (source == "" || strings.HasPrefix(source, "sts.")) && (v.Exists("responseElements", "credentialSet") || v.Exists("requestParameters", "trustAnchorArn"))
 }
 
 // base is what all events have.
@@ -78,12 +98,15 @@ func (r *trailReader) createSession(v *fastjson.Value) {
 	b := base(v)
 	b.RoleARN, b.ProfileARN, b.TrustAnchorARN = text(params, "roleArn"), text(params, "profileArn"), text(params, "trustAnchorArn")
 	b.Certificate = r.certificate(text(params, "cert"))
-	if v.Exists("errorCode") && v.Get("errorCode").Type() != fastjson.TypeNull || len(made) == 0 {
+	if view(v, "errorCode") != "" || view(v, "errorMessage") != "" {
 		r.to.refuse(b)
 		return
 	}
 	if !r.to.first(b.EventID) {
 		return
+	}
+	if len(made) == 0 { // the answer is hidden, and no error says that it was a refusal
+		made = []*fastjson.Value{nil}
 	}
 	for _, set := range made {
 		s := b
@@ -98,28 +121,38 @@ func (r *trailReader) createSession(v *fastjson.Value) {
 				s.Certificate.Serial = likeSerial(s.Name)
 			}
 		}
+		// Roles Anywhere names a session by the serial number.
+		s.Name = cmp.Or(s.Name, s.Certificate.Serial)
+		s.AssumedRoleARN = cmp.Or(s.AssumedRoleARN, assumedRoleOf(s.RoleARN, s.Name))
 		r.to.add(&s)
 	}
 }
 
-// assumeRole keeps what may be a session of ours: it was called with temporary
-// credentials, or by Roles Anywhere itself.
-func (r *trailReader) assumeRole(v *fastjson.Value) {
-	params, made := v.Get("requestParameters"), v.Get("responseElements")
-	parent := text(v, "userIdentity", "accessKeyId")
-	byService := text(v, "userIdentity", "invokedBy") == "rolesanywhere.amazonaws.com"
+// assumeRole keeps what may be a session of a certificate: it was called with
+// temporary credentials, or by Roles Anywhere itself. Of others it keeps how they
+// began: a user of the cluster that has one of these has no certificate.
+func (r *trailReader) assumeRole(v *fastjson.Value, event string) {
+	params, made, who := v.Get("requestParameters"), v.Get("responseElements"), v.Get("userIdentity")
 	s := base(v)
 	credentials(&s, made.Get("credentials"), params)
-	if s.AccessKeyID == "" || !byService && !strings.HasPrefix(parent, "ASIA") || !r.to.first(s.EventID) {
+	if s.AccessKeyID == "" {
 		return
 	}
 	s.AssumedRoleARN = text(made, "assumedRoleUser", "arn")
 	s.RoleARN = cmp.Or(text(params, "roleArn"), roleOf(s.AssumedRoleARN))
 	s.Name = cmp.Or(nameOf(s.AssumedRoleARN), text(params, "roleSessionName"))
 	s.SourceIdentity = cmp.Or(text(made, "sourceIdentity"), text(params, "sourceIdentity"))
-	if !byService {
-		s.Parent = parent
-		r.to.assume(&s)
+	if parent := accessKey(text(who, "accessKeyId")); strings.HasPrefix(parent, "ASIA") {
+		if s.Parent = parent; r.to.first(s.EventID) {
+			r.to.assume(&s)
+		}
+		return
+	}
+	if event != "AssumeRole" || !strings.HasPrefix(view(who, "invokedBy"), rolesAnywhere) || serviceLinked(v, &s) {
+		r.to.other(&s, beginning(who, event))
+		return
+	}
+	if !r.to.first(s.EventID) {
 		return
 	}
 	s.SourceIP, s.UserAgent = "", "" // the service's
@@ -130,15 +163,61 @@ func (r *trailReader) assumeRole(v *fastjson.Value) {
 	r.to.add(&s)
 }
 
-// credentials takes no more of them than the access key and when it ends.
-func credentials(s *Session, c, params *fastjson.Value) {
-	s.AccessKeyID = text(c, "accessKeyId")
-	if s.To = date(c.Get("expiration")); s.To.IsZero() && !s.From.IsZero() {
-		s.To = s.From.Add(defaultDuration)
-		if d := params.GetInt64("durationSeconds"); d > 0 && d <= 12*60*60 {
-			s.To = s.From.Add(time.Duration(d) * time.Second)
+// serviceLinked reports whether AWS assumed a role of its own, which no
+// certificate can: IAM reserves the path for roles that only a service may assume.
+func serviceLinked(v *fastjson.Value, s *Session) bool {
+	const path = ":role/aws-service-role/"
+	if strings.Contains(s.RoleARN, path) {
+		return true
+	}
+	for _, resource := range v.GetArray("resources") {
+		if strings.Contains(cmp.Or(view(resource, "ARN"), view(resource, "arn")), path) {
+			return true
 		}
 	}
+	// Without the request there is no path: an assumed role's ARN has none.
+	return strings.HasPrefix(nameOf(s.RoleARN), "AWSServiceRoleFor")
+}
+
+// beginning names what a session without a certificate began with; empty: it is
+// not known, as with a caller of another account.
+func beginning(who *fastjson.Value, event string) string {
+	switch kind := view(who, "type"); {
+	case event != "AssumeRole": // AssumeRoleWithSAML, AssumeRoleWithWebIdentity, GetSessionToken, GetFederationToken
+		return strings.ToValidUTF8(strings.Clone(event), "\ufffd")
+	case kind == "AWSService":
+		return cmp.Or(text(who, "invokedBy"), kind)
+	case kind == "IAMUser", kind == "Root":
+		return strings.Clone(kind)
+	}
+	return ""
+}
+
+// credentials takes no more of them than the access key and when it ends. How
+// long a session of Roles Anywhere lives is the profile's to say: its end is not
+// known if the answer does not tell.
+func credentials(s *Session, c, params *fastjson.Value) {
+	s.AccessKeyID = accessKey(text(c, "accessKeyId"))
+	if s.To = date(c.Get("expiration")); !s.To.IsZero() || s.From.IsZero() {
+		return
+	}
+	if d := params.GetInt64("durationSeconds"); d > 0 && d <= 12*60*60 {
+		s.To = s.From.Add(time.Duration(d) * time.Second)
+	} else if s.ProfileARN == "" {
+		s.To = s.From.Add(defaultDuration)
+	}
+}
+
+// accessKey is empty for what stands in place of one that is hidden: words such
+// as HIDDEN_DUE_TO_SECURITY_REASONS or ***, which all sessions share.
+func accessKey(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') }) {
+		return ""
+	}
+	if !strings.HasPrefix(s, "ASIA") && !strings.ContainsAny(s, "0123456789") || len(s) > 8 && strings.Trim(s[4:], "X") == "" {
+		return ""
+	}
+	return s
 }
 
 func (r *trailReader) certificate(s string) Certificate {
@@ -162,6 +241,15 @@ func roleOf(arn string) string {
 	}
 	role, _, _ := strings.Cut(rest, "/")
 	return strings.Replace(prefix, ":sts:", ":iam:", 1) + ":role/" + role
+}
+
+// assumedRoleOf is the ARN of a role's session, which is without the role's path.
+func assumedRoleOf(role, name string) string {
+	prefix, path, ok := strings.Cut(role, ":role/")
+	if !ok || name == "" {
+		return ""
+	}
+	return strings.Replace(prefix, ":iam:", ":sts:", 1) + ":assumed-role/" + nameOf(path) + "/" + name
 }
 
 // nameOf is the session name at the end of an assumed role's ARN or ID.
@@ -198,6 +286,19 @@ func (t *trail) add(s *Session) {
 		key = "event " + s.EventID + " " + s.AssumedRoleARN + " " + s.From.String()
 	}
 	t.sessions.add(key, s)
+}
+
+// other takes a session that is no certificate's, and no more of it than is told
+// of one. Beyond maxOthers their actions are "not in CloudTrail".
+func (t *trail) other(s *Session, began string) {
+	if began == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.others++; t.others <= maxOthers {
+		t.sessions.add(s.AccessKeyID, &Session{AccessKeyID: s.AccessKeyID, AssumedRoleARN: s.AssumedRoleARN, RoleARN: s.RoleARN, Name: s.Name, From: s.From, To: s.To, Began: began})
+	}
 }
 
 func (t *trail) assume(s *Session) {
@@ -266,7 +367,7 @@ func (t *trail) finish() []*Session {
 			if origin == nil || t.sessions.same(key, child) >= 0 {
 				continue
 			}
-			child.Certificate = origin.Certificate
+			child.Certificate, child.Began = origin.Certificate, origin.Began
 			child.TrustAnchorARN, child.ProfileARN = origin.TrustAnchorARN, origin.ProfileARN
 			child.SourceIdentity = cmp.Or(child.SourceIdentity, origin.SourceIdentity)
 			sessions = append(sessions, child)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/eks-x509/eks-x509/internal/minica"
 )
 
 // log is an input for each text.
@@ -172,4 +175,8 @@ func lines(t testing.TB, events ...m) string {
 		b.WriteString(encode(t, e) + "\n")
 	}
 	return b.String()
+}
+
+func encodeCertificate(p *minica.Pair) string {
+	return base64.StdEncoding.EncodeToString(p.Certificate.Raw)
 }

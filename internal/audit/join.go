@@ -32,14 +32,14 @@ func newIndex(sessions []*Session) *index {
 				m[key] = append(m[key], i)
 			}
 		}
-		add(x.byARN, s.AssumedRoleARN)
-		add(x.byName, s.Name)
+		add(x.byARN, bySerialNumber(s.AssumedRoleARN))
+		add(x.byName, bySerialNumber(s.Name))
 		if s.AccessKeyID != "" {
 			add(x.byKey, s.AccessKeyID)
 			continue
 		}
-		add(x.keylessARNs, s.AssumedRoleARN)
-		add(x.keylessNames, s.Name)
+		add(x.keylessARNs, bySerialNumber(s.AssumedRoleARN))
+		add(x.keylessNames, bySerialNumber(s.Name))
 	}
 	return x
 }
@@ -54,15 +54,25 @@ func (x *index) find(a *Action) (int, Joined) {
 		arns, names = x.keylessARNs, x.keylessNames
 	}
 	if a.ARN != "" {
-		if i := x.at(arns[a.ARN], a.Time); i >= 0 {
+		if i := x.at(arns[bySerialNumber(a.ARN)], a.Time); i >= 0 {
 			return i, ByARN
 		}
 		return -1, ByNothing
 	}
-	if i := x.at(names[a.SessionName], a.Time); i >= 0 {
+	if i := x.at(names[bySerialNumber(a.SessionName)], a.Time); i >= 0 {
 		return i, ByName
 	}
 	return -1, ByNothing
+}
+
+// bySerialNumber is an ARN or a session name with one way to write a serial
+// number: how Roles Anywhere writes zeros before it is not documented.
+func bySerialNumber(arn string) string {
+	name := nameOf(arn)
+	if number := likeSerial(name); number != "" {
+		return arn[:len(arn)-len(name)] + number
+	}
+	return arn
 }
 
 // at is the latest of the sessions that had begun by t and was good for what it
@@ -79,11 +89,11 @@ func (x *index) at(list []int, t time.Time) int {
 	})
 	for n := begun - 1; n >= 0; n-- {
 		s := x.sessions[list[n]]
+		if t.Sub(s.From) > maxDuration+tokenTail+skew {
+			break
+		}
 		if s.To.IsZero() || !t.After(s.To.Add(tokenTail+skew)) {
 			return list[n]
-		}
-		if t.Sub(s.From) > 12*time.Hour+tokenTail+skew { // no session is longer
-			break
 		}
 	}
 	if begun < len(list) && !x.sessions[list[begun]].From.After(t.Add(skew)) {

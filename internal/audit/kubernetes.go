@@ -29,7 +29,7 @@ func (r *kubernetesReader) event(v *fastjson.Value, cluster string) (bool, error
 	user := v.Get("user")
 	extra := user.Get("extra")
 	// The strings are gone with the event: the sorter copies what it takes.
-	a := Action{AccessKeyID: first(extra, "accessKeyId"), ARN: first(extra, "arn"), SessionName: first(extra, "sessionName")}
+	a := Action{AccessKeyID: accessKey(first(extra, "accessKeyId")), ARN: first(extra, "arn"), SessionName: first(extra, "sessionName")}
 	if a.AccessKeyID == "" && a.ARN == "" && a.SessionName == "" {
 		r.others++
 		return true, nil

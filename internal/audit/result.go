@@ -44,7 +44,9 @@ func (r *Result) actions(count bool) iter.Seq2[Action, error] {
 			if r.denied && !a.Denied() {
 				continue
 			}
-			a.session = r.session(&a, number)
+			if a.session = r.session(&a, number); !count && r.folds(a.session) {
+				continue
+			}
 			if !yield(a, nil) {
 				return
 			}

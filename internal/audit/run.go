@@ -30,7 +30,7 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 	t.sessions, t.assumed, t.seen = nil, nil, nil
 
 	f := newFilter(o.Filter)
-	r := &Result{denied: f.Denied, kept: o.Actions, index: newIndex(sessions), unknown: map[string]*Session{}, dir: o.TempDir}
+	r := &Result{denied: f.Denied, kept: o.Actions, foldAll: o.Fold, index: newIndex(sessions), unknown: map[string]*Session{}, dir: o.TempDir}
 	defer func() {
 		if err != nil || !o.Actions {
 			err = errors.Join(err, r.Close())
@@ -72,15 +72,18 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 		return f.narrow() || !f.overlaps(refused.at, refused.at) || !f.session(&Session{Certificate: refused.certificate, RoleARN: refused.role})
 	})
 	r.Subjects = subjects(r.Sessions, refusals)
-	r.Findings = found.all(r.Sessions)
+	// A session of unknown beginning is worth a look whatever its user is called.
+	r.Findings = found.all(slices.DeleteFunc(slices.Clone(r.Sessions), func(s *Session) bool { return r.folds(s) && s.Began != "" }))
+	r.fold()
 	return r, nil
 }
 
 // choose takes the sessions that are asked for: those of CloudTrail by From, then
-// the unknown by their first action.
+// the unknown by their first action. Those without a certificate are told of only
+// if they did something.
 func (r *Result) choose(passes []bool, f *filter) (chosen []*Session) {
 	for i, s := range r.index.sessions {
-		if s.Actions > 0 || passes[i] && !f.narrow() && f.overlaps(s.From, s.To) {
+		if s.Actions > 0 || s.Began == "" && passes[i] && !f.narrow() && f.overlaps(s.From, s.To) {
 			chosen = append(chosen, s)
 		}
 	}
@@ -89,8 +92,37 @@ func (r *Result) choose(passes []bool, f *filter) (chosen []*Session) {
 	})...)
 }
 
+// folds reports whether a session is counted and not shown.
+func (r *Result) folds(s *Session) bool {
+	return s.Component && r.foldAll && (s.Unknown || s.Began != "")
+}
+
+// fold counts these, and takes them out.
+func (r *Result) fold() {
+	r.Sessions = slices.DeleteFunc(r.Sessions, func(s *Session) bool {
+		if !r.folds(s) {
+			return false
+		}
+		sum := &r.Folded.Unknown
+		if !s.Unknown {
+			sum = &r.Folded.NoCertificate
+		}
+		sum.Sessions++
+		sum.Actions += s.Actions
+		sum.Denied += s.Denied
+		return true
+	})
+}
+
+// component reports whether a user is a node or a part of EKS. EKS refuses access
+// entries with such names.
+func component(user string) bool {
+	return strings.HasPrefix(user, "system:node:") || strings.HasPrefix(user, "eks:")
+}
+
 // count takes an action of the session into account.
 func (s *Session) count(a *Action) {
+	s.Component = component(a.User) && (s.Component || s.Actions == 0)
 	s.Actions++
 	if a.Denied() {
 		s.Denied++
@@ -112,12 +144,16 @@ func include(list []string, s string) []string {
 
 // subjects puts the sessions of each certificate together.
 func subjects(sessions []*Session, refusals []refusal) []Subject {
-	byCertificate := map[Certificate]*Subject{}
-	of := func(c Certificate, role string, first, last time.Time) *Subject {
-		s := byCertificate[c]
+	type group struct {
+		certificate   Certificate
+		unknown, none bool
+	}
+	groups := map[group]*Subject{}
+	of := func(g group, role string, first, last time.Time) *Subject {
+		s := groups[g]
 		if s == nil {
-			s = &Subject{Certificate: c}
-			byCertificate[c] = s
+			s = &Subject{Certificate: g.certificate, Unknown: g.unknown, NoCertificate: g.none}
+			groups[g] = s
 		}
 		if role != "" && !slices.Contains(s.Roles, role) {
 			s.Roles = append(s.Roles, role)
@@ -131,29 +167,40 @@ func subjects(sessions []*Session, refusals []refusal) []Subject {
 		return s
 	}
 	for _, s := range sessions {
-		if s.Unknown {
-			continue
-		}
-		last := s.From
+		first, last := s.From, s.From
 		if s.Last.After(last) {
 			last = s.Last
 		}
-		sum := of(s.Certificate, s.RoleARN, s.From, last)
+		if s.Unknown || s.Began != "" {
+			first = s.First
+		}
+		sum := of(group{s.Certificate, s.Unknown, s.Began != ""}, s.RoleARN, first, last)
 		sum.Sessions++
 		sum.Actions += s.Actions
 		sum.Denied += s.Denied
 	}
 	for _, r := range refusals {
-		of(r.certificate, r.role, r.at, r.at).Refused++
+		of(group{certificate: r.certificate}, r.role, r.at, r.at).Refused++
 	}
 	var list []Subject
-	for _, s := range byCertificate {
+	for _, s := range groups {
 		slices.Sort(s.Roles)
 		list = append(list, *s)
 	}
 	slices.SortFunc(list, func(a, b Subject) int {
-		return cmp.Or(a.First.Compare(b.First), strings.Compare(a.Certificate.Serial, b.Certificate.Serial), strings.Compare(a.Certificate.Subject, b.Certificate.Subject),
+		return cmp.Or(a.last()-b.last(), a.First.Compare(b.First), strings.Compare(a.Certificate.Serial, b.Certificate.Serial), strings.Compare(a.Certificate.Subject, b.Certificate.Subject),
 			strings.Compare(a.Certificate.Issuer, b.Certificate.Issuer), a.Certificate.NotAfter.Compare(b.Certificate.NotAfter))
 	})
 	return list
+}
+
+// last orders those without a certificate behind the others.
+func (s *Subject) last() int {
+	switch {
+	case s.NoCertificate:
+		return 1
+	case s.Unknown:
+		return 2
+	}
+	return 0
 }

@@ -184,7 +184,7 @@ type auditFlags struct {
 	subject, serial, role string
 	user, verb, resource  string
 	namespace, name       string
-	denied                bool
+	denied, all           bool
 	crls                  []string
 	output                string
 	flags                 *pflag.FlagSet
@@ -202,6 +202,7 @@ func addAuditFlags(cmd *cobra.Command, f *auditFlags) {
 	cmd.Flags().StringVar(&f.namespace, "namespace", "", "`PATTERN` of the namespace")
 	cmd.Flags().StringVar(&f.name, "name", "", "`PATTERN` of the object's name")
 	cmd.Flags().BoolVar(&f.denied, "denied", false, "only what the cluster denied")
+	cmd.Flags().BoolVar(&f.all, "all", false, "show the sessions of nodes and EKS components, too (system:node:…, eks:…); --user and --role show those that match")
 	cmd.Flags().StringArrayVar(&f.crls, "crl", nil, "`FILE` with a revocation list, PEM or DER; tells what was done after revocation; may be repeated")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, json, ndjson, csv or html")
 	addChoices(cmd, "output", auditOutputs()...)
@@ -291,6 +292,7 @@ func (a *app) answerAudit(ctx context.Context, answer string, cloudtrail, kubern
 	if err != nil {
 		return err
 	}
+	o.Fold = !f.all && f.user == "" && f.role == ""
 	o.Actions = f.output == "html" || answer == answerTimeline || answer == answerWho
 	r, err := audit.Run(ctx, cloudtrail, kubernetes, o)
 	if err != nil {

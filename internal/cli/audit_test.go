@@ -110,7 +110,7 @@ func TestNoControlCharacters(t *testing.T) {
 		"json":   func(w *bufio.Writer) error { return writeAuditJSON(w, answerWho, records, r) },
 		"ndjson": func(w *bufio.Writer) error { return writeAuditLines(w, answerTimeline, records, r) },
 		"csv":    func(w *bufio.Writer) error { return writeAuditCSV(w, answerTimeline, records) },
-		"table":  func(w *bufio.Writer) error { return writeAuditTable(w, answerTimeline, records, r.Findings, 0) },
+		"table":  func(w *bufio.Writer) error { return writeAuditTable(w, answerTimeline, records, "", r.Findings, 0) },
 	} {
 		var b bytes.Buffer
 		w := bufio.NewWriter(&b)

@@ -81,6 +81,10 @@ func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *a
 			return do(record)
 		})
 	}
+	folded := ""
+	if answer != answerSummary { // which has a row of them
+		folded = foldedLine(r.Folded)
+	}
 	var err error
 	switch f.output {
 	case "json":
@@ -92,7 +96,7 @@ func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *a
 	case "html":
 		err = page.Write(out, r, page.Options{Made: a.Now(), Filter: f.asked()})
 	default:
-		err = writeAuditTable(out, answer, noted, r.Findings, a.out.width())
+		err = writeAuditTable(out, answer, noted, folded, r.Findings, a.out.width())
 	}
 	if err == nil {
 		err = out.Flush()
@@ -101,10 +105,37 @@ func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *a
 		return fmt.Errorf("writing output: %w", err)
 	}
 	a.tellAudit(f.output, r)
-	if c := r.Counts; !matched && (f.output == "table" || f.output == "csv") && c.CloudTrailEvents+c.KubernetesEvents > 0 {
+	if folded != "" && (f.output == "csv" || f.output == "html") {
+		a.notice(folded)
+	}
+	if c := r.Counts; !matched && folded == "" && (f.output == "table" || f.output == "csv") && c.CloudTrailEvents+c.KubernetesEvents > 0 {
 		a.notice(nothingLine(answer, f, c))
 	}
 	return nil
+}
+
+// foldedLine says what an answer leaves out; empty: nothing.
+func foldedLine(f audit.Folded) string {
+	var parts []string
+	for _, p := range []struct {
+		audit.Fold
+		why string
+	}{{f.NoCertificate, "no certificate"}, {f.Unknown, "not in CloudTrail"}} {
+		if p.Actions > 0 {
+			parts = append(parts, fmt.Sprintf("%s of %s (%s)", counted(p.Actions, "action"), counted(p.Sessions, "session"), p.why))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return "nodes and EKS components are not shown: " + strings.Join(parts, ", ") + "; add --all to show them"
+}
+
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // interruptible ends a long answer where a person has seen enough.

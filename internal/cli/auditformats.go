@@ -60,10 +60,11 @@ func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *aud
 		return err
 	}
 	rest := struct {
+		Folded   audit.Folded    `json:"folded,omitzero"`
 		Findings []audit.Finding `json:"findings"`
 		Damage   []audit.Damage  `json:"damage"`
 		Counts   audit.Counts    `json:"counts"`
-	}{append([]audit.Finding{}, r.Findings...), append([]audit.Damage{}, r.Damage...), r.Counts}
+	}{r.Folded, append([]audit.Finding{}, r.Findings...), append([]audit.Damage{}, r.Damage...), r.Counts}
 	data, err := json.MarshalIndent(rest, "", "  ")
 	if err != nil {
 		return err
@@ -133,6 +134,11 @@ func writeAuditLines(w *bufio.Writer, answer string, records auditRecords, r *au
 			return err
 		}
 	}
+	if r.Folded != (audit.Folded{}) {
+		if err := line("folded", r.Folded); err != nil {
+			return err
+		}
+	}
 	return line("counts", r.Counts)
 }
 
@@ -167,7 +173,7 @@ func csvHeader(answer string) []string {
 		return []string{"subject", "serial", "issuer", "notBefore", "notAfter", "roles", "sessions", "refused", "actions", "denied", "firstSeen", "lastSeen"}
 	case answerSessions:
 		return append(session, "assumedRoleArn", "sourceIdentity", "parentAccessKeyId", "trustAnchorArn", "profileArn", "userAgent", "region", "eventId", "unknown",
-			"actions", "denied", "firstAction", "lastAction", "kubernetesUsers", "addresses")
+			"actions", "denied", "firstAction", "lastAction", "kubernetesUsers", "addresses", "began")
 	}
 	return append([]string{"time", "verb", "apiGroup", "resource", "namespace", "name", "requestUri", "code", "decision", "reason", "user", "impersonatedUser",
 		"sourceIp", "userAgent", "cluster", "auditId", "joinedBy"}, session...)
@@ -175,14 +181,14 @@ func csvHeader(answer string) []string {
 
 func csvRow(answer string, rec auditRecord) []string {
 	if c := rec.subject; answer == answerSummary {
-		return []string{c.Certificate.Subject, c.Certificate.Serial, c.Certificate.Issuer, utc(c.Certificate.NotBefore), utc(c.Certificate.NotAfter), strings.Join(c.Roles, " "),
+		return []string{titleOf(c), c.Certificate.Serial, c.Certificate.Issuer, utc(c.Certificate.NotBefore), utc(c.Certificate.NotAfter), strings.Join(c.Roles, " "),
 			count(c.Sessions), count(c.Refused), count(c.Actions), count(c.Denied), utc(c.First), utc(c.Last)}
 	}
 	s, act := rec.session, rec.action
 	session := []string{s.Certificate.Subject, s.Certificate.Serial, s.Certificate.Issuer, s.RoleARN, utc(s.From), utc(s.To), s.SourceIP, s.AccessKeyID, s.Name}
 	if answer == answerSessions {
 		return append(session, s.AssumedRoleARN, s.SourceIdentity, s.Parent, s.TrustAnchorARN, s.ProfileARN, s.UserAgent, s.Region, s.EventID, strconv.FormatBool(s.Unknown),
-			count(s.Actions), count(s.Denied), utc(s.First), utc(s.Last), strings.Join(s.Users, " "), strings.Join(s.Addresses, " "))
+			count(s.Actions), count(s.Denied), utc(s.First), utc(s.Last), strings.Join(s.Users, " "), strings.Join(s.Addresses, " "), s.Began)
 	}
 	if act == nil {
 		return append(make([]string, 17), session...)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,9 +12,10 @@ import (
 	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
-// writeAuditTable writes an answer for a person, and the findings below it; so
+// writeAuditTable writes an answer for a person, and below it what was folded and
+// the findings; so
 // wide at most, if that can be done; 0: as wide as it is.
-func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, findings []audit.Finding, width int) error {
+func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, folded string, findings []audit.Finding, width int) error {
 	t := &columns{w: w, limit: width}
 	switch answer {
 	case answerTimeline:
@@ -50,12 +52,15 @@ func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, findi
 			for i, role := range c.Roles {
 				roles[i] = roleName(role)
 			}
-			t.row(c.Certificate.Subject, c.Certificate.Serial, c.Certificate.Issuer, strings.Join(roles, ","), count(c.Sessions), count(c.Refused), count(c.Actions), count(c.Denied),
+			t.row(titleOf(c), c.Certificate.Serial, c.Certificate.Issuer, strings.Join(roles, ","), count(c.Sessions), count(c.Refused), count(c.Actions), count(c.Denied),
 				utc(c.First), utc(c.Last))
 		}
 		return t.err
 	})
 	t.end()
+	if folded != "" {
+		fmt.Fprintf(w, "\n%s\n", folded)
+	}
 	if len(findings) > 0 {
 		_, _ = w.WriteString("\nfindings:\n")
 	}
@@ -104,12 +109,25 @@ func subjectOf(s *audit.Session) string {
 	switch {
 	case s.Certificate.Subject != "":
 		return s.Certificate.Subject
+	case s.Began != "":
+		return fmt.Sprintf("no certificate: %s (%s)", cmp.Or(s.AssumedRoleARN, s.Name, s.AccessKeyID), s.Began)
 	case s.Unknown && s.AssumedRoleARN != "":
 		return "not in CloudTrail: " + s.AssumedRoleARN
 	case s.Unknown:
 		return "not in CloudTrail"
 	}
 	return dash(s.AssumedRoleARN)
+}
+
+// titleOf says whose row of a summary it is.
+func titleOf(c *audit.Subject) string {
+	switch {
+	case c.Unknown:
+		return "not in CloudTrail"
+	case c.NoCertificate:
+		return "no certificate"
+	}
+	return c.Certificate.Subject
 }
 
 func actionCells(act *audit.Action) []string {

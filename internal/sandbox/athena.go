@@ -112,7 +112,7 @@ func columnsOf(table string) string {
 	if table == "kubernetes_audit" {
 		return "message timestamp"
 	}
-	return "eventversion useridentity.type useridentity.principalid useridentity.arn useridentity.accountid useridentity.accesskeyid eventtime eventsource eventname " +
+	return "eventversion useridentity.type useridentity.principalid useridentity.arn useridentity.accountid useridentity.accesskeyid useridentity.invokedby eventtime eventsource eventname " +
 		"awsregion sourceipaddress useragent errorcode errormessage requestparameters responseelements additionaleventdata requestid eventid readonly eventtype " +
 		"recipientaccountid account region timestamp"
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Event is a CreateSession as CloudTrail has it. No complete real one is published, so the form of cert and userIdentity is a guess
-// from AWS's "logging-using-cloudtrail" and the API's shapes.
+// Event is a CreateSession as CloudTrail has it. No complete real one is published. userIdentity is that of published parts of some;
+// the form of cert is a guess from AWS's "logging-using-cloudtrail" and the API's shapes.
 type Event struct {
 	EventVersion       string            `json:"eventVersion"`
 	UserIdentity       map[string]string `json:"userIdentity"`
@@ -36,7 +36,7 @@ const hidden = "HIDDEN_DUE_TO_SECURITY_REASONS"
 // event describes a success (out) or a refusal.
 func (c *call) event(g *Grant, out *createSessionOutput, refusal *Refusal) Event {
 	e := Event{
-		EventVersion: "1.09", UserIdentity: map[string]string{"type": "Unknown", "principalId": "", "accountId": c.world.Account},
+		EventVersion: "1.09", UserIdentity: map[string]string{"type": "AWSService", "invokedBy": "rolesanywhere.amazonaws.com"},
 		EventTime: c.now.UTC().Format(time.RFC3339), EventSource: "rolesanywhere.amazonaws.com", EventName: "CreateSession",
 		AWSRegion: c.region, SourceIPAddress: c.remote, UserAgent: c.entry.UserAgent,
 		RequestParameters: map[string]any{"profileArn": g.input.ProfileARN, "roleArn": g.input.RoleARN, "trustAnchorArn": g.input.TrustAnchorARN},

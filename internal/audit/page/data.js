@@ -68,6 +68,7 @@ function objectOf(a) {
 function subjectOf(s) {
   const subject = (s.certificate || {}).subject;
   if (subject) return subject;
+  if (s.began) return `no certificate: ${s.assumedRoleArn || s.sessionName || s.accessKeyId} (${s.began})`;
   return s.unknown ? `not in CloudTrail: ${s.assumedRoleArn || s.sessionName || s.accessKeyId || "no session named"}` : s.assumedRoleArn || "no certificate named";
 }
 

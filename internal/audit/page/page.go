@@ -59,6 +59,7 @@ type head struct {
 	Filter        string           `json:"filter"`
 	Certificates  []audit.Subject  `json:"certificates"`
 	Sessions      []*audit.Session `json:"sessions"`
+	Folded        audit.Folded     `json:"folded"`
 	Findings      []audit.Finding  `json:"findings"`
 	Damage        []audit.Damage   `json:"damage"`
 	Counts        audit.Counts     `json:"counts"`
@@ -107,7 +108,7 @@ func hash(text string) string {
 // writeData writes two data blocks: the head, with the sessions in the order of
 // the timeline, and the actions as rows, in the same order.
 func writeData(w *bufio.Writer, r *audit.Result, o Options) error {
-	h := head{audit.SchemaVersion, o.Made.UTC(), o.Filter, append([]audit.Subject{}, r.Subjects...), []*audit.Session{}, append([]audit.Finding{}, r.Findings...),
+	h := head{audit.SchemaVersion, o.Made.UTC(), o.Filter, append([]audit.Subject{}, r.Subjects...), []*audit.Session{}, r.Folded, append([]audit.Finding{}, r.Findings...),
 		append([]audit.Damage{}, r.Damage...), r.Counts}
 	_, _ = w.WriteString(`<script type="application/json" id="actions">[`)
 	between, last := "\n", make([]string, columns)

@@ -165,10 +165,17 @@ function certificates() {
   return el("details", { class: "card", id: "certificates", open: list.length <= 12 }, el("summary", {}, el("h2", {}, "Certificates"), el("span", { class: "count" }, number(list.length))),
     el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, columnsOf.map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, list.map((c) => el("tr", {},
-        el("td", { "data-label": "Subject", class: "long" }, el("button", { class: "link", onclick: () => filterBy(c.certificate.serial || c.certificate.subject || "") }, c.certificate.subject || "no subject")),
+        el("td", { "data-label": "Subject", class: "long" }, el("button", { class: "link", onclick: () => filterBy(c.certificate.serial || c.certificate.subject || "") }, c.certificate.subject || (c.unknown ? "not in CloudTrail" : c.noCertificate ? "no certificate" : "no subject"))),
         el("td", { "data-label": "Serial", title: clean(c.certificate.serial), class: "code" }, short(c.certificate.serial || "")),
         [["Sessions", c.sessions], ["Refused", c.refused], ["Actions", c.actions], ["Denied", c.denied]].map(([label, n]) => el("td", { "data-label": label, class: n && (label === "Denied" || label === "Refused") ? "n bad" : "n" }, number(n || 0))),
         el("td", { "data-label": "First seen" }, clock.both(Date.parse(c.firstSeen))), el("td", { "data-label": "Last seen" }, clock.both(Date.parse(c.lastSeen)))))))));
+}
+
+// folded says how many sessions are not here.
+function folded() {
+  const { noCertificate, unknown } = head.folded;
+  return [[noCertificate, "no certificate"], [unknown, "not in CloudTrail"]].filter(([fold]) => fold.actions)
+    .map(([fold, why]) => `${counted(fold.actions, "action")} of ${counted(fold.sessions, "session")} of nodes and EKS components (${why}) are not shown. `).join("");
 }
 
 function damage() {
@@ -210,7 +217,7 @@ function build() {
   page.append(
     el("header", {}, el("div", {}, el("h1", {}, "Audit trail"),
       el("p", { class: "muted" }, `${clock.both(extent.from)} \u2013 ${clock.both(extent.to)} ${clock.zone()}`, head.filter ? ` \u00b7 ${head.filter}` : "", ` \u00b7 made ${clock.both(Date.parse(head.made))} by eks-x509`)),
-    el("dl", { id: "tiles" }, tile("certificates", (head.certificates || []).length, "n-certificates"), tile("sessions", sessions.length, "n-sessions"), tile("actions", actions.length, "n-actions"),
+    el("dl", { id: "tiles" }, tile("certificates", (head.certificates || []).filter((c) => !c.unknown && !c.noCertificate).length, "n-certificates"), tile("sessions", sessions.length, "n-sessions"), tile("actions", actions.length, "n-actions"),
       tile("denied", denied, "n-denied", true), tile("findings", (head.findings || []).length, "n-findings", true))),
     findings(),
     el("section", { class: "card", id: "timeline", "aria-label": "Timeline" },
@@ -225,7 +232,7 @@ function build() {
       el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["Time", "Verb", "Resource", "Object", "Code", "Decision", "User", "Certificate", "From"].map((name) => el("th", { scope: "col" }, name)))), controls.rows)),
       controls.none, el("div", { class: "pad" }, controls.more)),
     damage(),
-    el("footer", { class: "muted" }, `Read: ${counted(head.counts.cloudTrailEvents, "CloudTrail event")}, ${counted(head.counts.kubernetesEvents, "audit event")}; ${number(head.counts.otherEvents || 0)} of users without an AWS session are not shown. This page holds all of it and asks the network for nothing.`));
+    el("footer", { class: "muted" }, `Read: ${counted(head.counts.cloudTrailEvents, "CloudTrail event")}, ${counted(head.counts.kubernetesEvents, "audit event")}; ${number(head.counts.otherEvents || 0)} of users without an AWS session are not shown. ${folded()}This page holds all of it and asks the network for nothing.`));
 }
 
 const page = document.getElementById("page");

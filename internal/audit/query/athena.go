@@ -42,6 +42,7 @@ func cloudTrailColumns() [][2]string {
 		{"sourceipaddress", "sourceIPAddress"}, {"useragent", "userAgent"}, {"errorcode", "errorCode"}, {"errormessage", "errorMessage"},
 		{"requestparameters", "*requestParameters"}, {"responseelements", "*responseElements"}, {"additionaleventdata", "*additionalEventData"},
 		{"requestid", "requestID"}, {"eventid", "eventID"}, {"eventtype", "eventType"}, {"recipientaccountid", "recipientAccountId"},
+		{"useridentity.invokedby", "userIdentity.invokedBy"},
 	}
 }
 
@@ -51,9 +52,10 @@ func (a Athena) CloudTrailSQL() string {
 	for i, c := range cloudTrailColumns() {
 		columns = append(columns, fmt.Sprintf("%s AS c%d", c[0], i))
 	}
-	events := "(eventsource = 'rolesanywhere.amazonaws.com' AND eventname = 'CreateSession')"
+	// A session's event was seen under both names.
+	events := "(eventsource = 'rolesanywhere.amazonaws.com' AND eventname IN ('CreateSession', 'AssumeRole'))"
 	if a.Chained {
-		events = "(" + events + " OR (eventsource = 'sts.amazonaws.com' AND eventname = 'AssumeRole' AND useridentity.accesskeyid <> ''))"
+		events = "(" + events + " OR (eventsource = 'sts.amazonaws.com' AND eventname = 'AssumeRole' AND (useridentity.accesskeyid <> '' OR useridentity.invokedby = 'rolesanywhere.amazonaws.com')))"
 	}
 	from, to := a.sessionsSince(), a.Filter.Until
 	return "SELECT " + strings.Join(columns, ", ") + "\nFROM " + sqlName(a.CloudTrailTable) +

@@ -106,12 +106,25 @@ func (l Lookup) events() []string {
 	return []string{"CreateSession"}
 }
 
+const rolesAnywhere = "rolesanywhere.amazonaws.com"
+
+// attribute is what LookupEvents is asked by. CreateSession is asked for by its
+// source: its event was seen under the name AssumeRole, too, other services have a
+// CreateSession, and Roles Anywhere has few other events.
+func attribute(event string) (key, value string) {
+	if event == "CreateSession" {
+		return "EventSource", rolesAnywhere
+	}
+	return "EventName", event
+}
+
 // Text is what the AWS CLI would be asked.
 func (l Lookup) Text() string {
 	var b strings.Builder
 	for _, name := range l.events() {
-		fmt.Fprintf(&b, "aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=%s --start-time %s --end-time %s\n",
-			name, stamp(l.sessionsSince()), stamp(l.Filter.Until))
+		key, value := attribute(name)
+		fmt.Fprintf(&b, "aws cloudtrail lookup-events --output json --lookup-attributes AttributeKey=%s,AttributeValue=%s --start-time %s --end-time %s\n",
+			key, value, stamp(l.sessionsSince()), stamp(l.Filter.Until))
 	}
 	return b.String()
 }
@@ -208,20 +221,22 @@ type lookupEvent struct {
 	ID          string  `json:"EventId"`
 	Time        float64 `json:"EventTime"` // seconds
 	Source      string  `json:"EventSource"`
+	Name        string  `json:"EventName"`
 	AccessKeyID string  `json:"AccessKeyId"`
 	Event       string  `json:"CloudTrailEvent"`
 }
 
-// ours: other services have a CreateSession too, and most AssumeRole calls are a
-// service's own, without an access key.
+// ours: most AssumeRole calls are a service's own, without an access key.
 func (e lookupEvent) ours() bool {
-	return e.Source == "rolesanywhere.amazonaws.com" || e.Source == "sts.amazonaws.com" && e.AccessKeyID != ""
+	return e.Source == rolesAnywhere && (e.Name == "" || e.Name == "CreateSession" || e.Name == "AssumeRole") ||
+		e.Source == "sts.amazonaws.com" && (e.AccessKeyID != "" || strings.Contains(e.Event, rolesAnywhere))
 }
 
 // page asks for the next 50, and keeps events and state: first these, then that.
 func (l Lookup) page(ctx context.Context, s *lookupState, f *os.File) error {
+	key, value := attribute(s.Events[s.Done])
 	in := map[string]any{
-		"LookupAttributes": []any{map[string]string{"AttributeKey": "EventName", "AttributeValue": s.Events[s.Done]}},
+		"LookupAttributes": []any{map[string]string{"AttributeKey": key, "AttributeValue": value}},
 		"StartTime":        s.Since.Unix(), "EndTime": s.End.Unix(), "MaxResults": 50,
 	}
 	if s.Token != "" {

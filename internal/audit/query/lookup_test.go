@@ -252,7 +252,7 @@ func TestLookupKeepsWhatMayBeOurs(t *testing.T) {
 	}
 	tools := w.tools()
 	tools.Client.HTTP = &http.Client{Transport: fakeHistory{
-		"CreateSession": {
+		"rolesanywhere.amazonaws.com": { // asked for by source, whatever the event is called
 			event("1", "rolesanywhere.amazonaws.com", "", "{\"eventID\":\n\"1\"}"), event("1", "rolesanywhere.amazonaws.com", "", `{"eventID":"1"}`),
 			event("2", "glue.amazonaws.com", "AKIA", `{"eventID":"2"}`), event("3", "rolesanywhere.amazonaws.com", "", "{"), event("4", "rolesanywhere.amazonaws.com", "", ""),
 		},
