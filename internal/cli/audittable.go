@@ -59,7 +59,7 @@ func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, folde
 	})
 	t.end()
 	if folded != "" {
-		fmt.Fprintf(w, "\n%s\n", folded)
+		_, _ = w.WriteString("\n" + folded + "\n")
 	}
 	if len(findings) > 0 {
 		_, _ = w.WriteString("\nfindings:\n")
