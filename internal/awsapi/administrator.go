@@ -37,7 +37,13 @@ func (c Client) base(service string) (string, error) {
 
 func (c Client) ask(ctx context.Context, name, service, operation, method, path, body string, header http.Header) (query, answer, error) {
 	base, err := c.base(service)
-	q := query{service: name, operation: operation, client: c.HTTP, now: c.Now, limit: c.MaxAnswer, secrets: c.secrets()}
+	q := query{
+		service: name, operation: operation, client: c.HTTP, now: c.Now, limit: c.MaxAnswer, secrets: c.secrets(),
+		attempt: adminAttemptTimeout, whole: adminCallTimeout,
+	}
+	if c.MaxAnswer > maxAnswer {
+		q.attempt, q.whole = largeAttemptTimeout, largeCallTimeout
+	}
 	if err != nil {
 		return q, answer{}, err
 	}
@@ -132,6 +138,7 @@ type TrustAnchor struct {
 // TrustAnchors lists those of the account in the region.
 func (c Client) TrustAnchors(ctx context.Context) ([]TrustAnchor, error) {
 	var all []TrustAnchor
+	pages := Pages{Most: MostPages}
 	next := ""
 	for {
 		path := "/trustanchors"
@@ -152,6 +159,9 @@ func (c Client) TrustAnchors(ctx context.Context) ([]TrustAnchor, error) {
 		all = append(all, out.TrustAnchors...)
 		if next = out.NextToken; next == "" {
 			return all, nil
+		}
+		if err := pages.Next(q.service, q.operation, next); err != nil {
+			return nil, err
 		}
 		// One call a second is what AWS takes of these.
 		if err := pause(ctx, time.Second); err != nil {

@@ -25,7 +25,9 @@ type KubeAPI struct {
 	ServerName string
 	Proxy      func(*http.Request) (*url.URL, error) // nil: none
 	UserAgent  string
-	Now        func() time.Time
+	// Watch may wrap what makes the calls, to log them or to tell the person who is waited for; nil: nobody does.
+	Watch func(http.RoundTripper) http.RoundTripper
+	Now   func() time.Time
 }
 
 // String hides the token.
@@ -180,7 +182,10 @@ func (k KubeAPI) query(operation, method, path string, body []byte) (query, erro
 	return q, nil
 }
 
-const connectTimeout = 5 * time.Second
+const (
+	connectTimeout = 5 * time.Second
+	maxHeaderBytes = 256 << 10
+)
 
 // Client trusts and connects as k says.
 func (k KubeAPI) Client() (*http.Client, error) {
@@ -191,14 +196,19 @@ func (k KubeAPI) Client() (*http.Client, error) {
 			return nil, errors.New("no certificate found in the cluster's certificate authority")
 		}
 	}
+	var transport http.RoundTripper = &http.Transport{
+		Proxy:                  k.Proxy,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		TLSHandshakeTimeout:    connectTimeout,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: k.ServerName},
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+	if k.Watch != nil {
+		transport = k.Watch(transport)
+	}
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:               k.Proxy,
-			DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
-			TLSHandshakeTimeout: connectTimeout,
-			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: k.ServerName},
-			DisableKeepAlives:   true,
-		},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }

@@ -27,8 +27,9 @@ type query struct {
 	client             *http.Client
 	now                func() time.Time
 	newRequest         func(context.Context) (*http.Request, error)
-	limit              int64    // of the answer; 0: maxAnswer
-	secrets            []string // of the request: no error repeats them
+	limit              int64         // of the answer; 0: maxAnswer
+	attempt, whole     time.Duration // deadlines; 0: attemptTimeout and callTimeout
+	secrets            []string      // of the request: no error repeats them
 }
 
 // answer is what came back, whole.
@@ -40,9 +41,11 @@ type answer struct {
 	skew                                        time.Duration
 }
 
-// do asks until there is an answer that another attempt would not better.
-// Every error is an *Error.
+// do asks until there is an answer that another attempt would not better, or
+// the call's time is over. Every error is an *Error.
 func (q query) do(ctx context.Context) (answer, error) {
+	ctx, cancel := limited(ctx, cmp.Or(q.whole, callTimeout))
+	defer cancel()
 	for attempt := 1; ; attempt++ {
 		a, err := q.once(ctx)
 		if err == nil || attempt == attempts || !again(ctx, err) {
@@ -74,16 +77,15 @@ func again(ctx context.Context, err error) bool {
 }
 
 func (q query) once(ctx context.Context) (answer, error) {
+	ctx, cancel := limited(ctx, cmp.Or(q.attempt, attemptTimeout))
+	defer cancel()
 	request, err := q.newRequest(ctx)
 	if err != nil {
 		return answer{}, q.malformed(answer{}, err.Error())
 	}
 	response, err := q.client.Do(request)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return answer{}, q.unreachable(fmt.Errorf("reaching %s: no answer in time: %w", request.URL.Host, context.DeadlineExceeded))
-	}
 	if err != nil {
-		return answer{}, q.unreachable(err)
+		return answer{}, q.unreachable(late(ctx, request.URL.Host, false, err))
 	}
 	defer response.Body.Close()
 	a := answer{status: response.StatusCode}
@@ -102,7 +104,8 @@ func (q query) once(ctx context.Context) (answer, error) {
 	}
 	limit := cmp.Or(q.limit, maxAnswer)
 	if a.body, err = io.ReadAll(io.LimitReader(response.Body, limit+1)); err != nil {
-		return a, q.unreachable(&url.Error{Op: request.Method, URL: request.URL.String(), Err: err})
+		err = late(ctx, request.URL.Host, true, &url.Error{Op: request.Method, URL: request.URL.String(), Err: err})
+		return a, q.unreachable(err)
 	}
 	if int64(len(a.body)) > limit {
 		return a, q.malformed(a, fmt.Sprintf("an answer of more than %d bytes", limit))

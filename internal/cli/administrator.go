@@ -41,6 +41,18 @@ func (e *credentialsError) Error() string {
 }
 func (e *credentialsError) Unwrap() error { return e.err }
 
+// credentialsTimeout is for all that the SDK asks on the way, whose calls have no deadline of their own. A credential_process,
+// which may ask a person, has a minute.
+const credentialsTimeout = 90 * time.Second
+
+// credentialsFailed tells the deadline in place of what it broke off.
+func credentialsFailed(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = context.Cause(ctx)
+	}
+	return &credentialsError{err}
+}
+
 // adminClient takes credentials as every AWS tool does: environment, ~/.aws,
 // SSO, the machine's own role.
 func (a *app) adminClient(ctx context.Context, f adminFlags) (awsapi.Client, error) {
@@ -48,7 +60,7 @@ func (a *app) adminClient(ctx context.Context, f adminFlags) (awsapi.Client, err
 	if err != nil {
 		return awsapi.Client{}, err
 	}
-	client, err := session.HTTPClient(network, a.log)
+	client, err := session.HTTPClient(network, a.log, a.notice)
 	if err != nil {
 		return awsapi.Client{}, err
 	}
@@ -59,16 +71,20 @@ func (a *app) adminClient(ctx context.Context, f adminFlags) (awsapi.Client, err
 	if f.region != "" {
 		options = append(options, awsconfig.WithRegion(f.region))
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, credentialsTimeout, fmt.Errorf("none within %s: %w", credentialsTimeout, context.DeadlineExceeded))
+	defer cancel()
+	soon := time.AfterFunc(2*time.Second, func() { a.notice("waiting for AWS credentials (~/.aws, SSO, or this machine's role)") })
+	defer soon.Stop()
 	sdk, err := awsconfig.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return awsapi.Client{}, &credentialsError{err}
+		return awsapi.Client{}, credentialsFailed(ctx, err)
 	}
 	if sdk.Region == "" {
 		return awsapi.Client{}, misuse("no --region given (nor AWS_REGION in the environment, nor region in the AWS profile)")
 	}
 	creds, err := sdk.Credentials.Retrieve(ctx)
 	if err != nil {
-		return awsapi.Client{}, &credentialsError{err}
+		return awsapi.Client{}, credentialsFailed(ctx, err)
 	}
 	return awsapi.Client{
 		HTTP: client, Credentials: creds, Region: sdk.Region, UseFIPS: network.UseFIPS, UseDualStack: network.UseDualStack,

@@ -99,12 +99,10 @@ func (a *app) doctorInput(cmd *cobra.Command, c config.Config, configErr error, 
 	in := doctor.Input{
 		Config: c, ConfigErr: configErr, ConfigFiles: config.Files(given(cmd), a.Getenv), Profile: c.Profile,
 		Cluster: cluster, Offline: flags.offline, Getenv: a.Getenv, Now: a.Now, Session: a.sessionOptions(),
-		Client:      func() (*http.Client, error) { return session.HTTPClient(c, a.log) },
+		Client:      func() (*http.Client, error) { return session.HTTPClient(c, a.log, a.notice) },
 		STSEndpoint: c.STSEndpoint, EKSEndpoint: c.EKSEndpoint, LookPath: exec.LookPath,
-		RunCommand: func(ctx context.Context, name string, args ...string) ([]byte, error) {
-			return exec.CommandContext(ctx, name, args...).Output()
-		},
-		Hint: func(err error) []string { return hints(err, cmd.CommandPath()) },
+		RunCommand: askProgram,
+		Hint:       func(err error) []string { return hints(err, cmd.CommandPath()) },
 	}
 	for _, variable := range a.Environ() {
 		name, _, _ := strings.Cut(variable, "=")

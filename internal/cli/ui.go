@@ -124,6 +124,9 @@ func exitCode(err error) int {
 			return exitKey
 		}
 	}
+	if is[*credentialsError](err) && errors.Is(err, context.DeadlineExceeded) {
+		return exitUnreachable
+	}
 	if is[*provision.Failed](err) || is[*query.Failed](err) {
 		return exitRefused
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -105,7 +106,7 @@ func runWhoami(ctx context.Context, a *app, cmd *cobra.Command, output string) e
 
 // awsClient makes the calls that a session is good for.
 func (a *app) awsClient(c config.Config, creds aws.Credentials) (awsapi.Client, error) {
-	h, err := session.HTTPClient(c, a.log)
+	h, err := session.HTTPClient(c, a.log, a.notice)
 	if err != nil {
 		return awsapi.Client{}, err
 	}
@@ -146,6 +147,7 @@ func (a *app) clusterAPI(ctx context.Context, c config.Config, client awsapi.Cli
 	})
 	return cluster, awsapi.KubeAPI{
 		Server: cluster.Endpoint, CA: cluster.CertificateAuthority, Token: token.Value, Proxy: c.Proxy, UserAgent: userAgent(), Now: a.Now,
+		Watch: func(next http.RoundTripper) http.RoundTripper { return session.Watch(next, a.log, a.notice) },
 	}, err
 }
 

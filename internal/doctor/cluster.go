@@ -10,6 +10,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/safetext"
+	"github.com/eks-x509/eks-x509/internal/session"
 )
 
 func clusterChecks() []Check {
@@ -51,6 +52,9 @@ func checkCluster(ctx context.Context, f *facts) Result {
 
 func reachCluster(ctx context.Context, f *facts) Result {
 	api := awsapi.KubeAPI{Proxy: f.Config.Proxy, UserAgent: f.Session.UserAgent(), Now: f.Now}
+	api.Watch = func(next http.RoundTripper) http.RoundTripper {
+		return session.Watch(next, f.Session.Log, f.Session.Notice)
+	}
 	switch {
 	case f.cluster != nil:
 		api.Server, api.CA = f.cluster.Endpoint, f.cluster.CertificateAuthority

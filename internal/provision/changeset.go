@@ -66,6 +66,7 @@ func (k Stack) propose(ctx context.Context, state State, template []byte, tags m
 
 // await waits until the change set is made, and says whether it holds any change.
 func (k Stack) await(ctx context.Context, set *changeSet) (bool, error) {
+	var waited time.Duration
 	for n := 0; ; n++ {
 		status, reason, err := k.describeChangeSet(ctx, set)
 		switch {
@@ -76,11 +77,17 @@ func (k Stack) await(ctx context.Context, set *changeSet) (bool, error) {
 		case status == "FAILED":
 			return false, &awsapi.Error{Service: "CloudFormation", Operation: "CreateChangeSet", Message: reason}
 		}
+		if waited += interval(n); waited > longestWait {
+			return false, awsapi.Overdue("CloudFormation", "CreateChangeSet", longestWait)
+		}
 		if err := k.Wait(ctx, interval(n)); err != nil {
 			return false, err
 		}
 	}
 }
+
+// longestWait is for what takes AWS a minute.
+const longestWait = 10 * time.Minute
 
 // interval between questions: CloudFormation takes some a second of an account.
 func interval(n int) time.Duration {
@@ -89,7 +96,7 @@ func interval(n int) time.Duration {
 
 func (k Stack) describeChangeSet(ctx context.Context, set *changeSet) (status, reason string, err error) {
 	set.changes = nil
-	next := ""
+	next, pages := "", awsapi.Pages{Most: awsapi.MostPages}
 	for {
 		var out struct {
 			Status       string
@@ -127,6 +134,9 @@ func (k Stack) describeChangeSet(ctx context.Context, set *changeSet) (status, r
 		if next = out.NextToken; next == "" {
 			return out.Status, out.StatusReason, nil
 		}
+		if err := pages.Next("CloudFormation", "DescribeChangeSet", next); err != nil {
+			return "", "", err
+		}
 	}
 }
 
@@ -144,7 +154,7 @@ func (k Stack) withdraw(ctx context.Context, before State, set *changeSet) error
 // changeSets are the names of those that wait for their execution.
 func (k Stack) changeSets(ctx context.Context, stackID string) ([]string, error) {
 	var names []string
-	next := ""
+	next, pages := "", awsapi.Pages{Most: awsapi.MostPages}
 	for {
 		in := url.Values{"StackName": {stackID}}
 		if next != "" {
@@ -160,6 +170,9 @@ func (k Stack) changeSets(ctx context.Context, stackID string) ([]string, error)
 		names = append(names, out.Names...)
 		if next = out.NextToken; next == "" {
 			return names, nil
+		}
+		if err := pages.Next("CloudFormation", "ListChangeSets", next); err != nil {
+			return nil, err
 		}
 	}
 }

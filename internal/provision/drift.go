@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 )
@@ -39,6 +40,8 @@ func (k Stack) Drifts(ctx context.Context, s State) ([]Drift, error) {
 	if err := k.Client.CloudFormation(ctx, "DetectStackDrift", url.Values{"StackName": {k.Name}}, &begun); err != nil {
 		return nil, err
 	}
+	const longestDetection = time.Hour
+	var waited time.Duration
 	for n := 0; ; n++ {
 		var out struct {
 			Status string `xml:"DetectionStatus"`
@@ -53,12 +56,15 @@ func (k Stack) Drifts(ctx context.Context, s State) ([]Drift, error) {
 		if out.Status == "DETECTION_COMPLETE" {
 			break
 		}
+		if waited += interval(n); waited > longestDetection {
+			return nil, awsapi.Overdue("CloudFormation", "DetectStackDrift", longestDetection)
+		}
 		if err := k.Wait(ctx, interval(n)); err != nil {
 			return nil, err
 		}
 	}
 	var all []Drift
-	next := ""
+	next, pages := "", awsapi.Pages{Most: awsapi.MostPages}
 	for {
 		in := url.Values{"StackName": {k.Name}}
 		if next != "" {
@@ -74,6 +80,9 @@ func (k Stack) Drifts(ctx context.Context, s State) ([]Drift, error) {
 		all = append(all, out.Drifts...)
 		if next = out.NextToken; next == "" {
 			return all, nil
+		}
+		if err := pages.Next("CloudFormation", "DescribeStackResourceDrifts", next); err != nil {
+			return nil, err
 		}
 	}
 }

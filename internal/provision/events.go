@@ -133,7 +133,7 @@ func (k Stack) eventPage(ctx context.Context, id, next string) ([]Event, string,
 // last operation began.
 func (k Stack) events(ctx context.Context, id, after string) ([]Event, error) {
 	var found []Event
-	next := ""
+	next, pages := "", awsapi.Pages{Most: awsapi.MostPages}
 	for {
 		page, more, err := k.eventPage(ctx, id, next)
 		if err != nil {
@@ -153,6 +153,9 @@ func (k Stack) events(ctx context.Context, id, after string) ([]Event, error) {
 		if next = more; next == "" {
 			slices.Reverse(found)
 			return found, nil
+		}
+		if err := pages.Next("CloudFormation", "DescribeStackEvents", next); err != nil {
+			return nil, err
 		}
 	}
 }

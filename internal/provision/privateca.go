@@ -110,6 +110,7 @@ func (p PrivateCA) Issue(ctx context.Context, i Issuance, told func(time.Duratio
 	}
 	in = p.arn()
 	in["CertificateArn"] = issued.ARN
+	var waited time.Duration
 	for n := 0; ; n++ {
 		var out struct{ Certificate, CertificateChain string }
 		err := p.Client.PrivateCA(ctx, "GetCertificate", in, &out)
@@ -119,6 +120,9 @@ func (p PrivateCA) Issue(ctx context.Context, i Issuance, told func(time.Duratio
 			return []byte(out.Certificate), []byte(out.CertificateChain), nil
 		case !refused || e.Code != "RequestInProgressException":
 			return nil, nil, err
+		}
+		if waited += interval(n); waited > longestWait {
+			return nil, nil, awsapi.Overdue("Private CA", "IssueCertificate", longestWait)
 		}
 		told(p.Client.Now().Sub(now))
 		if err := p.Wait(ctx, interval(n)); err != nil {

@@ -229,7 +229,7 @@ func outlets() map[string][]string {
 		return names
 	}
 	return map[string][]string{
-		".Stdout":        cli("cli.go", "output.go"),
+		".Stdout":        cli("cli.go", "output.go", "askprogram.go"), // the last: a child's
 		".Stderr":        cli("cli.go", "output.go"),
 		".exact":         cli("output.go", "credentialprocess.go", "env.go", "token.go"),
 		"fmt.Fprint":     cli("output.go"),

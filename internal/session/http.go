@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -16,9 +15,16 @@ import (
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
 
+// MaxHeaderBytes is the most that a server's, or a proxy's, headers may have.
+const MaxHeaderBytes = 256 << 10
+
 // HTTPClient reaches AWS as the configuration says: its proxy, its roots. A
-// redirect is not followed: a signed request goes to one host.
-func HTTPClient(c config.Config, log *zap.Logger) (*http.Client, error) {
+// redirect is not followed: a signed request goes to one host. notice takes a
+// line for the person when a host is waited for; nil: nobody is told.
+//
+// The deadlines of a call are those of x509creds and awsapi, which read the
+// answer within them.
+func HTTPClient(c config.Config, log *zap.Logger, notice func(string)) (*http.Client, error) {
 	roots, err := caBundle(c.TLS.CABundle)
 	if err != nil {
 		return nil, err
@@ -32,10 +38,11 @@ func HTTPClient(c config.Config, log *zap.Logger) (*http.Client, error) {
 			RootCAs:            roots,
 			InsecureSkipVerify: c.TLS.NoVerify, //nolint:gosec // --no-verify-ssl; the person is warned
 		},
-		DisableKeepAlives: true, // one request, or a retry whose connection may be to blame
+		DisableKeepAlives:      true, // one request, or a retry whose connection may be to blame
+		MaxResponseHeaderBytes: MaxHeaderBytes,
 	}
 	return &http.Client{
-		Transport:     logged{transport, log},
+		Transport:     Watch(transport, log, notice),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
 }
@@ -66,22 +73,4 @@ func CertPool(data []byte) (*x509.CertPool, error) {
 		return nil, errors.New("no certificate found")
 	}
 	return pool, nil
-}
-
-// logged writes a line for each attempt: what was asked of whom, and what came
-// of it; never a header or a body.
-type logged struct {
-	next http.RoundTripper
-	log  *zap.Logger
-}
-
-func (l logged) RoundTrip(r *http.Request) (*http.Response, error) {
-	start := time.Now()
-	response, err := l.next.RoundTrip(r)
-	fields := []zap.Field{zap.String("method", r.Method), zap.Stringer("url", r.URL), zap.Duration("took", time.Since(start)), zap.Error(err)}
-	if err == nil {
-		fields = append(fields, zap.Int("status", response.StatusCode), zap.String("request_id", response.Header.Get("X-Amzn-Requestid")))
-	}
-	l.log.Debug("request", fields...)
-	return response, err
 }

@@ -67,7 +67,7 @@ func Credentials(ctx context.Context, c config.Config, o Options) (aws.Credentia
 
 // create makes a session.
 func create(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
-	client, err := HTTPClient(c, o.Log) // first, since it asks for nothing
+	client, err := HTTPClient(c, o.Log, o.Notice) // first, since it asks for nothing
 	if err != nil {
 		return aws.Credentials{}, err
 	}

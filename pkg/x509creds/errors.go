@@ -98,7 +98,7 @@ func shortLine(s string, most int) string {
 }
 
 // newError sorts what the client returned.
-func (p *Provider) newError(ctx context.Context, err error) *Error {
+func (p *Provider) newError(ctx context.Context, host string, err error) *Error {
 	e := &Error{Kind: Unreachable, Err: err}
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.RequestID = shortLine(response.ServiceRequestID(), maxID)
@@ -135,8 +135,15 @@ func (p *Provider) newError(ctx context.Context, err error) *Error {
 		}
 		return e
 	}
+	var late error
+	if attempt, ok := errors.AsType[*deadlineError](err); ok {
+		late = attempt
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		e.Err = fmt.Errorf("no answer within %s: %w", Timeout, context.DeadlineExceeded)
+		late = context.Cause(ctx)
+	}
+	if late != nil {
+		e.Err = fmt.Errorf("reaching %s: %w", host, late)
 		return e
 	}
 	e.Err = transportCause(err)
@@ -161,6 +168,13 @@ func transportCause(err error) error {
 		}
 	}
 }
+
+// deadlineError is retried by the SDK as a timeout.
+type deadlineError struct{ after time.Duration }
+
+func (e *deadlineError) Error() string { return "no answer within " + e.after.String() }
+func (e *deadlineError) Unwrap() error { return context.DeadlineExceeded }
+func (e *deadlineError) Timeout() bool { return true }
 
 type signError struct{ err error }
 

@@ -56,7 +56,20 @@ func (p *Provider) sign(ctx context.Context, in middleware.FinalizeInput, next m
 	if err != nil {
 		return out, metadata, &signError{err}
 	}
-	return next.HandleFinalize(ctx, in)
+	return attempt(ctx, in, next)
+}
+
+// attempt bounds one attempt; refuseForeign, which runs inside, reads the answer.
+func attempt(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
+	out middleware.FinalizeOutput, metadata middleware.Metadata, err error,
+) {
+	bounded, cancel := context.WithTimeoutCause(ctx, AttemptTimeout, &deadlineError{after: AttemptTimeout})
+	defer cancel()
+	out, metadata, err = next.HandleFinalize(bounded, in)
+	if late, ok := errors.AsType[*deadlineError](context.Cause(bounded)); ok && err != nil && ctx.Err() == nil {
+		err = late // the client's own would say that the caller canceled it, which is never tried again
+	}
+	return out, metadata, err
 }
 
 // queryToBody moves the ARNs, which the generated serializer puts into the

@@ -25,6 +25,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -42,7 +43,8 @@ const ProviderName = "RolesAnywhereProvider"
 // The deadlines of one call of Retrieve.
 const (
 	ConnectTimeout = 5 * time.Second
-	Timeout        = 25 * time.Second // retries included
+	AttemptTimeout = 8 * time.Second  // from the connection to the last byte of the answer
+	Timeout        = 18 * time.Second // retries included: kubectl gives up after 32
 )
 
 // Options says what to ask for. The three ARNs and Region are required.
@@ -129,30 +131,35 @@ func New(signer crypto.Signer, chain []*x509.Certificate, optFns ...func(*Option
 	return p
 }
 
-// checkEndpoint asks the SDK's rules whether the options have an endpoint.
-func (o Options) checkEndpoint(ctx context.Context) error {
+// host is that of the endpoint, by the SDK's rules if none is given.
+func (o Options) host(ctx context.Context) (string, error) {
 	if o.Endpoint != "" {
-		return nil
+		u, err := url.Parse(o.Endpoint)
+		if err != nil {
+			return "", errors.New("malformed endpoint") // which config refuses before
+		}
+		return u.Host, nil
 	}
 	// The client's table ends before this partition, and takes it for aws.
 	if strings.HasPrefix(o.Region, "eusc-") {
-		return fmt.Errorf("no endpoint known for region %q: give one", o.Region)
+		return "", fmt.Errorf("no endpoint known for region %q: give one", o.Region)
 	}
-	_, err := rolesanywhere.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, rolesanywhere.EndpointParameters{
+	found, err := rolesanywhere.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, rolesanywhere.EndpointParameters{
 		Region: aws.String(o.Region), UseFIPS: aws.Bool(o.UseFIPS), UseDualStack: aws.Bool(o.UseDualStack),
 	})
 	if err != nil {
-		return fmt.Errorf("finding Roles Anywhere endpoint of region %q (FIPS %t, dual-stack %t): %w", o.Region, o.UseFIPS, o.UseDualStack, err)
+		return "", fmt.Errorf("finding Roles Anywhere endpoint of region %q (FIPS %t, dual-stack %t): %w", o.Region, o.UseFIPS, o.UseDualStack, err)
 	}
-	return nil
+	return found.URI.Host, nil
 }
 
 // Retrieve calls CreateSession. Every error is an [*Error].
 func (p *Provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	if err := p.options.checkEndpoint(ctx); err != nil {
+	host, err := p.options.host(ctx)
+	if err != nil {
 		return aws.Credentials{}, &Error{Kind: Misconfigured, Err: err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, Timeout, &deadlineError{after: Timeout})
 	defer cancel()
 
 	input := &rolesanywhere.CreateSessionInput{
@@ -170,7 +177,7 @@ func (p *Provider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	output, err := p.client.CreateSession(ctx, input)
 	if err != nil {
-		return aws.Credentials{}, p.newError(ctx, err)
+		return aws.Credentials{}, p.newError(ctx, host, err)
 	}
 	creds, err := credentials(output, p.options.Now())
 	if err != nil {
@@ -243,6 +250,7 @@ func defaultHTTPClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: ConnectTimeout}).DialContext
 	transport.TLSHandshakeTimeout = ConnectTimeout
+	transport.MaxResponseHeaderBytes = 256 << 10
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

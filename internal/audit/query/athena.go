@@ -181,6 +181,7 @@ func (a Athena) run(ctx context.Context, sql string, make func([]*string) []byte
 		return err
 	}
 	var events, rows int64
+	var pages awsapi.Pages
 	for token := ""; ; {
 		in := map[string]any{"QueryExecutionId": id, "MaxResults": 1000}
 		if token != "" {
@@ -215,6 +216,9 @@ func (a Athena) run(ctx context.Context, sql string, make func([]*string) []byte
 			a.Progress(fmt.Sprintf("Athena: %d events", events))
 			return nil
 		}
+		if err := pages.Next("Athena", "GetQueryResults", token); err != nil {
+			return err
+		}
 	}
 }
 
@@ -237,7 +241,7 @@ func (a Athena) execute(ctx context.Context, sql string) (id string, err error) 
 		return "", fmt.Errorf("starting an Athena query: %w", err)
 	}
 	of := map[string]string{"QueryExecutionId": started.ID}
-	return started.ID, a.poll(ctx, func() (bool, error) {
+	return started.ID, a.poll(ctx, "Athena", func() (bool, error) {
 		var out struct {
 			QueryExecution struct {
 				Status     struct{ State, StateChangeReason string }

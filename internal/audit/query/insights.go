@@ -146,7 +146,7 @@ func (r *insightsRun) start(ctx context.Context, from, to, rows int64) (id strin
 	if err := r.ask(ctx, logsService(), "StartQuery", in, &started); err != nil {
 		return "", first, fmt.Errorf("asking Logs Insights about %s: %w", r.LogGroup, err)
 	}
-	err = r.poll(ctx, func() (bool, error) {
+	err = r.poll(ctx, "CloudWatch Logs", func() (bool, error) {
 		first = insightsAnswer{}
 		if err := r.ask(ctx, logsService(), "GetQueryResults", page(started.QueryID, ""), &first); err != nil {
 			return false, err
@@ -178,6 +178,7 @@ func page(id, token string) map[string]any {
 // results yields the rows of a query that is complete.
 func (r *insightsRun) results(ctx context.Context, id string, answer insightsAnswer, to int64) (bool, error) {
 	r.next = map[string]bool{}
+	var pages awsapi.Pages
 	for {
 		for _, row := range answer.Results {
 			if !r.row(row, to) {
@@ -188,6 +189,9 @@ func (r *insightsRun) results(ctx context.Context, id string, answer insightsAns
 		if token == "" {
 			r.edge = r.next
 			return true, nil
+		}
+		if err := pages.Next("CloudWatch Logs", "GetQueryResults", token); err != nil {
+			return false, err
 		}
 		answer = insightsAnswer{}
 		if err := r.ask(ctx, logsService(), "GetQueryResults", page(id, token), &answer); err != nil {

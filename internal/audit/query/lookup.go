@@ -283,6 +283,9 @@ func (l Lookup) page(ctx context.Context, s *lookupState, f *os.File) error {
 		return err
 	}
 	s.Size += int64(n)
+	if out.NextToken != "" && out.NextToken == s.Token {
+		return awsapi.Endless("CloudTrail", "LookupEvents")
+	}
 	if s.Token = out.NextToken; s.Token == "" {
 		s.Done, s.End, s.Last, s.Seen = s.Done+1, s.Until, time.Time{}, nil
 	}

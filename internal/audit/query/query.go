@@ -66,11 +66,12 @@ func (e *Failed) Error() string {
 const (
 	maxAnswer  = 256 << 20 // a page of 1000 log lines, of which each may have 256 KB
 	maxBackoff = 32 * time.Second
-	askTimeout = 2 * time.Minute // a page may be large
 	// stopTimeout is what an interrupted query gets to be stopped in; the program
 	// ends 3 seconds after the interrupt.
 	stopTimeout = 2 * time.Second
 	maxPoll     = 5 * time.Second
+	// longestQuery is beyond what the services let one run: Athena 30 minutes, Insights 60.
+	longestQuery = 65 * time.Minute
 )
 
 // ask does one call, again after a pause as long as AWS says that it is too much.
@@ -78,9 +79,7 @@ func (t Tools) ask(ctx context.Context, service awsapi.JSONService, operation st
 	client := t.Client
 	client.MaxAnswer = maxAnswer
 	for pause := time.Second; ; pause *= 2 {
-		bounded, cancel := context.WithTimeout(ctx, askTimeout)
-		err := client.JSON(bounded, service, operation, in, out)
-		cancel()
+		err := client.JSON(ctx, service, operation, in, out)
 		if !throttled(err) || pause > maxBackoff {
 			return err
 		}
@@ -106,11 +105,15 @@ func throttled(err error) bool {
 
 // poll asks until it is done, with longer and longer pauses. If it comes to
 // nothing, stop is called with time of its own.
-func (t Tools) poll(ctx context.Context, ask func() (done bool, err error), stop func(context.Context) error) error {
+func (t Tools) poll(ctx context.Context, engine string, ask func() (done bool, err error), stop func(context.Context) error) error {
+	var waited time.Duration
 	for pause := time.Second / 4; ; pause = min(pause*2, maxPoll) {
 		done, err := ask()
 		if done {
 			return err
+		}
+		if waited += pause; err == nil && waited > longestQuery {
+			err = awsapi.Overdue(engine, "the query", longestQuery)
 		}
 		if err == nil {
 			err = t.Wait(ctx, pause)
