@@ -357,6 +357,7 @@ func (a *app) configured(cmd *cobra.Command, args []string) (config.Config, erro
 	}
 	c.Certificate = filepath.Clean(c.Certificate)
 	session.WarnPassword(c.Password, a.warn)
+	a.warnUntrusted(c)
 	return c, nil
 }
 

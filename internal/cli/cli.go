@@ -206,12 +206,19 @@ func (a *app) config(cmd *cobra.Command) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, err
 	}
+	a.warnUntrusted(c)
 	if c.TLS.NoVerify {
 		a.warn("--no-verify-ssl: the server's certificate is not verified, and whoever answers is believed")
 	}
 	a.log.Debug("configuration", zap.String("trust_anchor", c.TrustAnchorARN), zap.String("profile", c.ProfileARN),
 		zap.String("role", c.RoleARN), zap.String("region", c.Region), zap.String("endpoint", c.Endpoint))
 	return c, nil
+}
+
+func (a *app) warnUntrusted(c config.Config) {
+	for _, u := range c.Untrusted {
+		a.warn(u.Error() + ": its settings are still used, except for those that say where secrets go")
+	}
 }
 
 // sessionOptions are the same for every command.

@@ -171,6 +171,9 @@ func serviceHints(e *awsapi.Error, command string) []string {
 }
 
 func configHints(e *config.Error, command string) []string {
+	if u, ok := errors.AsType[*config.Untrusted](e); ok {
+		return []string{"make it yours, and let nobody else write it and its directory: chmod go-w " + safetext.File(u.Path)}
+	}
 	switch {
 	case e.Where == "AWS_CA_BUNDLE":
 		return []string{"AWS_CA_BUNDLE takes the place of the system's roots; unset it unless a proxy or the sandbox needs it"}

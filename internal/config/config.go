@@ -18,7 +18,10 @@ import (
 
 // Config is all that a session needs to know. It is plain data.
 type Config struct {
-	Profile                                string // that was chosen; empty: none
+	Profile string // that was chosen; empty: none
+	// Untrusted are the files it came from that another user can change.
+	Untrusted []Untrusted
+
 	Certificate, PrivateKey, Intermediates string // file paths
 	TrustAnchorARN, ProfileARN, RoleARN    string
 
@@ -104,7 +107,7 @@ func LoadKey(flags map[string]string, getenv func(string) string) (Config, error
 func (s source) keyFiles() Config {
 	return Config{
 		Profile: s.profile, Certificate: s.value("certificate"), PrivateKey: s.value("private-key"), Intermediates: s.value("intermediates"),
-		TrustAnchorARN: s.value("trust-anchor-arn"),
+		TrustAnchorARN: s.value("trust-anchor-arn"), Untrusted: s.untrusted,
 	}
 }
 

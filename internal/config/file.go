@@ -145,7 +145,7 @@ func (s source) withFiles() (source, error) {
 	for _, f := range files {
 		s.layers = append(s.layers, f.sections[DefaultProfile])
 	}
-	return s, nil
+	return s, s.checkTrust()
 }
 
 func (s source) noProfile(names []string) error {

@@ -73,6 +73,8 @@ type source struct {
 	layers  []section // of configuration files, the one that wins first
 	files   []string  // that were read
 	profile string
+	// untrusted are those of files that another user can change.
+	untrusted []Untrusted
 }
 
 // variables are where the environment may have a setting: our own, then those of

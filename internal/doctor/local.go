@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/eks-x509/eks-x509/internal/cache"
+	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
@@ -43,7 +44,7 @@ func checkConfiguration(_ context.Context, f *facts) Result {
 	var r Result
 	var present []string
 	for _, path := range f.ConfigFiles {
-		info, err := os.Stat(path)
+		_, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -52,8 +53,8 @@ func checkConfiguration(_ context.Context, f *facts) Result {
 			continue
 		}
 		present = append(present, path)
-		if problem := access(path, info, 0o022); problem != "" {
-			r.add(Warning, problem, fmt.Sprintf("let only its owner write it: chmod go-w %s", safetext.File(path)))
+		if why := config.Distrust(path); why != "" {
+			r.add(Warning, fmt.Sprintf("%s: %s", path, why), fmt.Sprintf("let only its owner write it, and its directory: chmod go-w %s", safetext.File(path)))
 		}
 	}
 	what := "no configuration file; flags and environment say all"

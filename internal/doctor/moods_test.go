@@ -39,7 +39,7 @@ func localMoods() []mood {
 		{"a configuration that all may write", "configuration", func(p *patient) {
 			p.configure("default:\n  region: us-east-1\n")
 			p.chmod(p.env["EKS_X509_CONFIG"], 0o666)
-		}, warning, "", "writable by group or others (mode 0666)", "chmod go-w"},
+		}, warning, "", "other users can write it (mode 0666)", "chmod go-w"},
 		{"another region than the trust anchor's", "ARNs", func(p *patient) { p.env["AWS_REGION"] = "eu-west-1" }, note, "", "sessions are used in eu-west-1", ""},
 		{"a certificate that is over", "certificate", func(p *patient) { p.leaf(ending(-48 * time.Hour)) }, failed, doctor.KeyUnusable, "expired 2 days ago", ""},
 		{"a certificate with days left", "certificate", func(p *patient) { p.leaf(ending(20*24*time.Hour + time.Hour)) }, warning, "",

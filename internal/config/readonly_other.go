@@ -1,0 +1,5 @@
+//go:build unix && !linux && !darwin && !freebsd
+
+package config
+
+func readOnly(string) bool { return false }
