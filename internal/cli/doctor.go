@@ -13,7 +13,6 @@ import (
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/doctor"
 	"github.com/eks-x509/eks-x509/internal/kubeconfig"
-	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/pkg/ekstoken"
 )
@@ -44,7 +43,7 @@ kubeconfig's current context.`,
 	}
 	a.addClusterName(cmd)
 	cmd.Flags().BoolVar(&flags.offline, "offline", false, "leave out what needs a network")
-	cmd.Flags().StringVar(&flags.bundle, "bundle", "", "also write a report without secrets to `FILE`, to attach to a ticket")
+	cmd.Flags().StringVar(&flags.bundle, "bundle", "", "also write a report without secrets to a new `FILE`, to attach to a ticket")
 	cmd.Flags().StringVar(&flags.kubeconfig, "kubeconfig", "", "`FILE` to look at; default: $KUBECONFIG, ~/.kube/config")
 	addOutput(cmd, &flags.output)
 	addSessionFlags(a, cmd)
@@ -54,6 +53,11 @@ kubeconfig's current context.`,
 func runDoctor(ctx context.Context, a *app, cmd *cobra.Command, flags doctorFlags) error {
 	if err := checkOutput(flags.output); err != nil {
 		return err
+	}
+	if flags.bundle != "" { // a person should not wait for nothing
+		if err := absent(flags.bundle); err != nil {
+			return fmt.Errorf("writing bundle: %w", err)
+		}
 	}
 	cluster, named := given(cmd)["cluster-name"]
 	if named {
@@ -76,7 +80,7 @@ func runDoctor(ctx context.Context, a *app, cmd *cobra.Command, flags doctorFlag
 				extra["setting "+v.Name] = v.Value + " (" + v.Origin + ")"
 			}
 		}
-		if err := safefile.Write(flags.bundle, doctor.Bundle(report, extra)); err != nil {
+		if err := writeNew(flags.bundle, doctor.Bundle(report, extra), 0o600); err != nil {
 			return fmt.Errorf("writing bundle: %w", err)
 		}
 	}

@@ -5,17 +5,18 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // writeNew makes a file; one that is there is never overwritten.
 func writeNew(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	err := safefile.Create(path, data, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return notOverwritten(path)
+	}
 	if err != nil {
 		return fmt.Errorf("making %q: %w", path, withoutPath(err))
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
 	}
 	return nil
 }
@@ -23,9 +24,13 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 // absent is for before the work: writeNew is the one that makes sure.
 func absent(path string) error {
 	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%q is there already, and is not overwritten", path)
+		return notOverwritten(path)
 	}
 	return nil
+}
+
+func notOverwritten(path string) error {
+	return fmt.Errorf("%q is there already, and is not overwritten", path)
 }
 
 // withoutPath is the cause alone, for a message that names the file.

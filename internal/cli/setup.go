@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -49,9 +47,6 @@ func newSetupInitCmd(a *app) *cobra.Command {
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := writeNew(file, []byte(provision.Example), 0o644); err != nil {
-				if errors.Is(err, os.ErrExist) {
-					return absent(file)
-				}
 				return err
 			}
 			a.notice(fmt.Sprintf("wrote %s; edit it, then: eks-x509 setup plan --file %[1]s", safetext.File(file)))
