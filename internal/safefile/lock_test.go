@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -26,12 +27,31 @@ func runChild(what string, args []string) error {
 	switch what {
 	case "full":
 		return childFull(args[0])
+	case "stage":
+		return childStage(args[0])
+	case "replace":
+		return childReplace(args)
 	case "hold":
 		return childHold(args[0])
 	default:
 		return childCount(args[0], args[1])
 	}
 }
+
+// childStage writes aside, and waits.
+func childStage(path string) error {
+	r, err := Prepare(path, []byte("never there"), 0o600)
+	if err != nil {
+		return err
+	}
+	defer r.Discard()
+	fmt.Println("staged")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// childReplace is Replace of a file, for a test that starts it as another user.
+func childReplace(args []string) error { return Replace(args[0], []byte("new"), 0o600) }
 
 // childHold says when it holds the lock, and does so until stdin ends.
 func childHold(path string) error {
@@ -92,6 +112,22 @@ func TestLockExcludesProcesses(t *testing.T) {
 	dir := t.TempDir()
 	path, lockPath := filepath.Join(dir, "count"), filepath.Join(dir, "lock")
 	check(t, os.WriteFile(path, []byte("0"), 0o600))
+	done := make(chan struct{})
+	var removing sync.WaitGroup
+	removing.Go(func() { // which takes it from nobody
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				if err := RemoveLock(lockPath); err != nil && runtime.GOOS != "windows" {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	defer removing.Wait()
+	defer close(done)
 	var all []*exec.Cmd
 	for range processes {
 		cmd := child("count", lockPath, path)
@@ -178,5 +214,47 @@ func TestLockHolder(t *testing.T) {
 		if pid := LockHolder(path); pid != want {
 			t.Errorf("%q: %d, want %d", text, pid, want)
 		}
+	}
+}
+
+// A lock that was removed after it was opened and before it was locked is not
+// held by whoever locks it then.
+func TestLockThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("what is open can't be removed")
+	}
+	for name, change := range map[string]func(path string) error{
+		"removed":             RemoveLock,
+		"removed and made":    func(path string) error { return errors.Join(RemoveLock(path), os.WriteFile(path, nil, 0o600)) },
+		"replaced":            func(path string) error { return Write(path, nil) },
+		"a link in its place": func(path string) error { return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)) },
+	} {
+		path := filepath.Join(t.TempDir(), "lock")
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		check(t, err)
+		check(t, change(path))
+		if free, err := lockFile(f, path); free || !errors.Is(err, errRemoved) {
+			t.Errorf("%s: free %t, %v", name, free, err)
+		}
+		check(t, f.Close())
+	}
+}
+
+func TestRemoveLock(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	lock, free, err := TryLock(path)
+	if err != nil || !free {
+		t.Fatal(free, err)
+	}
+	check(t, RemoveLock(path))
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("a held lock was removed: %v", err)
+	}
+	check(t, lock.Unlock())
+	check(t, RemoveLock(path))
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a free lock was not removed: %v", err)
 	}
 }

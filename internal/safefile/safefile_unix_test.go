@@ -292,3 +292,152 @@ func childFull(path string) error {
 	}
 	return nil
 }
+
+// What is not a plain file with one name is not replaced.
+func TestReplaceWhatIsNoPlainFile(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		lay  func(path string) error
+		want string
+	}{
+		"a hard link": {func(p string) error {
+			return errors.Join(os.WriteFile(p+"2", []byte("old"), 0o600), os.Link(p+"2", p))
+		}, "it has 2 hard links"},
+		"a link": {func(p string) error {
+			return errors.Join(os.WriteFile(p+"2", []byte("old"), 0o600), os.Symlink(p+"2", p))
+		}, "not a regular file"},
+		"a link to nothing": {func(p string) error { return os.Symlink(p+"2", p) }, "not a regular file"},
+		"a pipe":            {func(p string) error { return syscall.Mkfifo(p, 0o600) }, "not a regular file"},
+		"a directory":       {func(p string) error { return os.Mkdir(p, 0o700) }, "not a regular file"},
+	} {
+		path := filepath.Join(t.TempDir(), "file")
+		check(t, row.lay(path))
+		before, left := mustLstat(t, path), names(t, filepath.Dir(path))
+		within(t, name, func() {
+			if err := Replace(path, []byte("new"), 0o600); err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, err := edit(path, "new"); err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%s: editing: %v", name, err)
+			}
+			if err := Create(path, []byte("new"), 0o600); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("%s: creating: %v", name, err)
+			}
+			if f, err := CreateFile(path, 0o600); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("%s: creating: %v, %v", name, f, err)
+			}
+		})
+		if !os.SameFile(before, mustLstat(t, path)) || names(t, filepath.Dir(path)) != left {
+			t.Errorf("%s: something was changed: %s", name, names(t, filepath.Dir(path)))
+		}
+		if data, err := os.ReadFile(path + "2"); err == nil && string(data) != "old" {
+			t.Errorf("%s: followed", name)
+		}
+	}
+}
+
+func mustLstat(t *testing.T, path string) fs.FileInfo {
+	t.Helper()
+	info, err := os.Lstat(path)
+	check(t, err)
+	return info
+}
+
+// What is named by a user is limited while it is read, and a pipe or a device is
+// read only where one is expected.
+func TestReading(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, link, pipe := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
+	check(t, os.WriteFile(file, []byte("0123456789"), 0o600))
+	check(t, os.Symlink("file", link))
+	check(t, syscall.Mkfifo(pipe, 0o600))
+	sparse := filepath.Join(dir, "sparse")
+	check(t, os.WriteFile(sparse, nil, 0o600))
+	check(t, os.Truncate(sparse, 1<<40))
+	for _, row := range []struct {
+		path  string
+		limit int64
+		plain string // in the error of ReadExisting; "": it goes well
+		input string // and of ReadInput
+	}{
+		{file, 10, "", ""},
+		{link, 10, "", ""},
+		{file, 9, "larger than 9 bytes", "larger than 9 bytes"},
+		{sparse, 1 << 20, "larger than 1048576 bytes", "larger than 1048576 bytes"},
+		{"/dev/zero", 1 << 20, "not a regular file", "larger than 1048576 bytes"},
+		{"/dev/null", 10, "", ""},
+		{dir, 10, "not a regular file", "it is a directory"},
+		{dir + "/none", 10, "no such file", "no such file"},
+		{file + "/below", 10, "not a directory", "not a directory"},
+	} {
+		within(t, row.path, func() {
+			data, err := ReadExisting(row.path, row.limit)
+			if row.plain == "" && (err != nil || row.limit == 10 && len(data) > 0 && string(data) != "0123456789") || row.plain != "" && (err == nil || !strings.Contains(err.Error(), row.plain)) {
+				t.Errorf("%s: %q, %v", row.path, data, err)
+			}
+			data, _, err = ReadInput(row.path, row.limit)
+			if row.input == "" && err != nil || row.input != "" && (err == nil || !strings.Contains(err.Error(), row.input)) {
+				t.Errorf("%s: input %q, %v", row.path, data, err)
+			}
+		})
+	}
+	within(t, "a pipe without a writer", func() {
+		if data, err := ReadExisting(pipe, 10); err == nil {
+			t.Errorf("%q", data)
+		}
+		if _, err := edit(pipe, "x"); err == nil {
+			t.Error("a pipe was edited")
+		}
+	})
+	within(t, "a pipe", func() {
+		go func() {
+			f, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+			if err == nil {
+				_, _ = f.WriteString("through a pipe")
+				_ = f.Close()
+			}
+		}()
+		if data, _, err := ReadInput(pipe, 100); err != nil || string(data) != "through a pipe" {
+			t.Errorf("%q, %v", data, err)
+		}
+	})
+}
+
+// A link in a directory that everyone can write to may be anyone's.
+func TestLinksOfOthers(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a link away")
+	}
+	for _, row := range []struct {
+		dir         fs.FileMode
+		owner, link int
+		ok          bool
+	}{
+		{0o755, 0, 1, true},
+		{0o777 | fs.ModeSticky, 0, 0, true},
+		{0o777 | fs.ModeSticky, 1, 0, true},
+		{0o777 | fs.ModeSticky, 1, 1, true}, // of the directory's owner
+		{0o777 | fs.ModeSticky, 0, 1, false},
+		{0o777, 0, 1, false},
+		{0o703, 2, 1, false},
+	} {
+		top := t.TempDir()
+		target, dir := filepath.Join(top, "target"), filepath.Join(top, "dir")
+		check(t, os.WriteFile(target, []byte("old"), 0o600))
+		check(t, os.Mkdir(dir, 0o700))
+		link := filepath.Join(dir, "link")
+		check(t, os.Symlink(target, link))
+		check(t, os.Lchown(link, row.link, row.link))
+		check(t, os.Chown(dir, row.owner, row.owner))
+		check(t, os.Chmod(dir, row.dir))
+		_, err := Edit(t.Context(), link, filepath.Join(top, "locks"), 100, func([]byte) ([]byte, error) { return []byte("new"), nil })
+		if (err == nil) != row.ok || err != nil && !strings.Contains(err.Error(), "a symbolic link of user 1") {
+			t.Errorf("%v: %v", row, err)
+		}
+		if data, err := os.ReadFile(target); err != nil || (string(data) == "new") != row.ok {
+			t.Errorf("%v: %q, %v", row, data, err)
+		}
+	}
+}
