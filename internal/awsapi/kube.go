@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // KubeAPI is a cluster's API server, asked with a bearer token.
@@ -203,6 +205,7 @@ func (k KubeAPI) Client() (*http.Client, error) {
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: k.ServerName},
 		DisableKeepAlives:      true,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+		OnProxyConnectResponse: safetext.ProxyAnswer,
 	}
 	if k.Watch != nil {
 		transport = k.Watch(transport)

@@ -86,6 +86,7 @@ func (a *app) adminClient(ctx context.Context, f adminFlags) (awsapi.Client, err
 	if err != nil {
 		return awsapi.Client{}, credentialsFailed(ctx, err)
 	}
+	a.out.hide(creds.SecretAccessKey, creds.SessionToken)
 	return awsapi.Client{
 		HTTP: client, Credentials: creds, Region: sdk.Region, UseFIPS: network.UseFIPS, UseDualStack: network.UseDualStack,
 		STSEndpoint: network.Endpoints["sts"], EKSEndpoint: network.Endpoints["eks"], Endpoint: func(service string) string { return network.Endpoints[service] },

@@ -3,13 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"os/exec"
 	"time"
 )
 
 // askProgram runs another program for a short answer. ctx should end.
-func askProgram(ctx context.Context, name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+func (a *app) askProgram(ctx context.Context, name string, args ...string) ([]byte, error) {
+	cmd := a.command(ctx, name, args...)
 	cmd.WaitDelay = time.Second // a child of its own may hold the pipe
 	out := &firstBytes{left: 1 << 20}
 	cmd.Stdout = out

@@ -39,7 +39,7 @@ func TestAskProgram(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			start := time.Now()
-			out, err := askProgram(ctx, path)
+			out, err := (&app{Env: OS()}).askProgram(ctx, path)
 			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("took %s", took)
 			}

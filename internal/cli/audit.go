@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eks-x509/eks-x509/internal/audit"
+	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 )
@@ -154,6 +155,9 @@ func (l *pathLists) add(paths *[]string) pflag.Value {
 }
 
 func (p pathList) Set(path string) error {
+	if err := config.CheckPath("--cloudtrail or --kubernetes", path); err != nil {
+		return err
+	}
 	p.of.order = append(p.of.order, struct{ list, before int }{p.index, p.of.flags.NArg()})
 	*p.of.paths[p.index] = append(*p.of.paths[p.index], path)
 	return nil
@@ -169,6 +173,9 @@ func (l *pathLists) take(args []string) error {
 			if o.before <= i {
 				list = o.list
 			}
+		}
+		if err := config.CheckPath("FILE", arg); err != nil {
+			return err
 		}
 		if list < 0 {
 			return misuse("unexpected argument %q: files go after --cloudtrail or --kubernetes", arg)
@@ -203,7 +210,7 @@ func addAuditFlags(cmd *cobra.Command, f *auditFlags) {
 	cmd.Flags().StringVar(&f.name, "name", "", "`PATTERN` of the object's name")
 	cmd.Flags().BoolVar(&f.denied, "denied", false, "only what the cluster denied")
 	cmd.Flags().BoolVar(&f.all, "all", false, "show the sessions of nodes and EKS components, too (system:node:…, eks:…); --user and --role show those that match")
-	cmd.Flags().StringArrayVar(&f.crls, "crl", nil, "`FILE` with a revocation list, PEM or DER; tells what was done after revocation; may be repeated")
+	cmd.Flags().Var(&filesFlag{"crl", &f.crls}, "crl", "`FILE` with a revocation list, PEM or DER; tells what was done after revocation; may be repeated")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, json, ndjson, csv or html")
 	addChoices(cmd, "output", auditOutputs()...)
 	f.flags = cmd.Flags()

@@ -103,7 +103,7 @@ These use your own AWS credentials, found as every AWS tool finds them.`,
 	cmd.Flags().StringVar(&f.cluster, "cluster-name", "", "`NAME` of the cluster whose log group logs-insights asks")
 	cmd.Flags().StringVar(&f.logGroup, "log-group", "", "`NAME` of another log group for logs-insights")
 	cmd.Flags().IntVar(&f.rows, "row-limit", query.DefaultRows, fmt.Sprintf("at most `N` rows of a query of logs-insights, to %d: more are asked for in parts of the time", query.MaxRows))
-	cmd.Flags().StringVar(&f.state, "state", "", "`FILE` for the events of cloudtrail-lookup; with FILE.state, to go on with later")
+	fileVar(cmd.Flags(), &f.state, "state", "", "", "`FILE` for the events of cloudtrail-lookup; with FILE.state, to go on with later")
 	cmd.Flags().BoolVar(&f.chained, "chained", false, "look for AssumeRole too: sessions that were got with those of a certificate")
 	cmd.Flags().StringVar(&f.workgroup, "workgroup", "", "`NAME` of Athena's workgroup; default: primary")
 	cmd.Flags().StringVar(&f.database, "database", "default", "`NAME` of the database with Athena's tables")

@@ -196,8 +196,8 @@ A file that is there is never overwritten.`,
 			return a.certNew(cmd, subject, kind, keyFile, csrFile, encrypt)
 		},
 	}
-	cmd.Flags().StringVar(&keyFile, "private-key", "", "`FILE` to make, with the private key (PKCS#8, PEM)")
-	cmd.Flags().StringVar(&csrFile, "csr", "", "`FILE` to make, with the request; default: stdout")
+	fileVar(cmd.Flags(), &keyFile, "private-key", "", "", "`FILE` to make, with the private key (PKCS#8, PEM)")
+	fileVar(cmd.Flags(), &csrFile, "csr", "", "", "`FILE` to make, with the request; default: stdout")
 	addKeyType(cmd, &kind)
 	cmd.Flags().BoolVar(&encrypt, "encrypt", false, "encrypt the key by a password: asked for, or as below")
 	addSetting(cmd, "key-password-file")
@@ -303,8 +303,8 @@ file, and it keeps no record of what it issues. For more, use AWS Private CA
 			return a.certCA(cmd, request, kind, keyFile, certificateFile, encrypt, time.Duration(validity))
 		},
 	}
-	cmd.Flags().StringVar(&certificateFile, "certificate", "", "`FILE` to make, with the CA's certificate")
-	cmd.Flags().StringVar(&keyFile, "private-key", "", "`FILE` to make, with the CA's private key")
+	fileVar(cmd.Flags(), &certificateFile, "certificate", "", "", "`FILE` to make, with the CA's certificate")
+	fileVar(cmd.Flags(), &keyFile, "private-key", "", "", "`FILE` to make, with the CA's private key")
 	addKeyType(cmd, &kind)
 	cmd.Flags().Var(&validity, "validity", "how long it lasts")
 	cmd.Flags().BoolVar(&encrypt, "encrypt", false, "encrypt the key by a password: asked for, or as below")
@@ -350,6 +350,9 @@ func (a *app) configured(cmd *cobra.Command, args []string) (config.Config, erro
 		return c, err
 	}
 	if len(args) > 0 {
+		if err := config.CheckPath("FILE", args[0]); err != nil {
+			return c, err
+		}
 		c.Certificate, c.PrivateKey, c.Intermediates = args[0], "", ""
 	}
 	if c.Certificate == "" {

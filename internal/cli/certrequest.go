@@ -29,8 +29,8 @@ func addCA(cmd *cobra.Command, f *caFlags) {
 	f.validity = days(365 * 24 * time.Hour)
 	cmd.Flags().StringVar(&f.arn, "ca-arn", "", "`ARN` of a private CA of AWS Private CA")
 	cmd.Flags().StringVar(&f.template, "template-arn", "", "`ARN` of Private CA's template; default: that for a client's certificate")
-	cmd.Flags().StringVar(&f.certificate, "ca-certificate", "", "`FILE` with the certificate of a local CA, and maybe those above it (see cert ca)")
-	cmd.Flags().StringVar(&f.key, "ca-private-key", "", "`FILE` with the local CA's private key")
+	fileVar(cmd.Flags(), &f.certificate, "ca-certificate", "", "", "`FILE` with the certificate of a local CA, and maybe those above it (see cert ca)")
+	fileVar(cmd.Flags(), &f.key, "ca-private-key", "", "", "`FILE` with the local CA's private key")
 	cmd.Flags().Var(&f.validity, "validity", "how long the certificate is to last; it never outlasts its CA")
 	addAdmin(cmd, &f.admin)
 	addSetting(cmd, "key-password-file")
@@ -145,8 +145,8 @@ AWS charges for each certificate that a private CA issues.`,
 			return a.accepted(cmd.Context(), certificateFile)
 		},
 	}
-	cmd.Flags().StringVar(&csrFile, "csr", "", "`FILE` with the request (PEM or DER)")
-	cmd.Flags().StringVar(&certificateFile, "certificate", "", "`FILE` to make, with the certificate and those above it")
+	fileVar(cmd.Flags(), &csrFile, "csr", "", "", "`FILE` with the request (PEM or DER)")
+	fileVar(cmd.Flags(), &certificateFile, "certificate", "", "", "`FILE` to make, with the certificate and those above it")
 	addCA(cmd, &flags)
 	cmd.Flags().SortFlags = false
 	return cmd

@@ -32,9 +32,23 @@ type Env struct {
 	Parent         int // pid of the process that runs us
 }
 
-// OS is the real one.
+// OS is the real one. It takes our secrets out of the environment of the process:
+// libraries start programs, too, such as the SDK a credential_process.
 func OS() Env {
-	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Now: time.Now, Parent: os.Getppid()}
+	secrets := map[string]string{}
+	for _, name := range config.SecretVariables() {
+		if value := os.Getenv(name); value != "" {
+			secrets[name] = value
+			_ = os.Unsetenv(name) // it fails for impossible names only
+		}
+	}
+	getenv := func(name string) string {
+		if value, ok := secrets[name]; ok {
+			return value
+		}
+		return os.Getenv(name)
+	}
+	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: getenv, Environ: os.Environ, Now: time.Now, Parent: os.Getppid()}
 }
 
 // app is what the commands share: the world, and what they have to say about
@@ -52,6 +66,8 @@ type app struct {
 func Run(ctx context.Context, env Env) int {
 	a := &app{Env: env, log: zap.NewNop(), out: newOutput(env.Stdout, env.Stderr)}
 	a.Env.Stdout, a.Env.Stderr = nil, nil
+	a.out.hide(config.Secrets(env.Getenv)...)
+	a.out.hide(config.Contents(env.Args, env.Getenv)...)
 	root := newRootCmd(a)
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
@@ -168,15 +184,18 @@ func addFlag(cmd *cobra.Command, s config.Setting) {
 		cmd.Flags().BoolP(s.Name, shorthand(s.Name), false, usage)
 		return
 	}
-	cmd.Flags().Var(&text{kind: s.Value}, s.Name, usage)
+	cmd.Flags().Var(&text{name: s.Name, kind: s.Value}, s.Name, usage)
 }
 
 // text is a flag's value that help calls by what it is: FILE, ARN, …
-type text struct{ value, kind string }
+type text struct{ name, value, kind string }
 
-func (t *text) Set(s string) error { t.value = s; return nil }
-func (t *text) String() string     { return t.value }
-func (t *text) Type() string       { return t.kind }
+func (t *text) Set(s string) error {
+	t.value = s
+	return config.CheckSetting(t.name, "--"+t.name, s)
+}
+func (t *text) String() string { return t.value }
+func (t *text) Type() string   { return t.kind }
 
 func shorthand(name string) string {
 	if name == "debug" {
@@ -223,7 +242,7 @@ func (a *app) warnUntrusted(c config.Config) {
 
 // sessionOptions are the same for every command.
 func (a *app) sessionOptions() session.Options {
-	o := session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Notice: a.notice, Log: a.log, Now: a.Now, UserAgent: userAgent}
+	o := session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Notice: a.notice, Secret: a.out.hide, Log: a.log, Now: a.Now, UserAgent: userAgent}
 	if a.underKubectl() {
 		o.Kubectl = a.Parent
 	}

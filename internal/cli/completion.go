@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/config"
-	"github.com/eks-x509/eks-x509/internal/kubeconfig"
 )
 
 func newCompletionCmd(a *app) *cobra.Command {
@@ -87,7 +86,7 @@ func (a *app) profileNames() []string {
 
 // clusterNames are those of our contexts in the kubeconfig.
 func (a *app) clusterNames() []string {
-	paths, err := kubeconfig.Paths("", a.Getenv)
+	paths, err := a.kubeconfigPaths("")
 	if err != nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -144,12 +145,16 @@ configuration file. Everything else in the file stays, comments too.`,
 			return keys, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			key, value := args[0], args[1]
+			if err := errors.Join(config.CheckSetting(key, key, value), passwordFile(key, value)); err != nil {
+				return err
+			}
 			path, profile, err := a.target(cmd)
 			if err != nil {
 				return err
 			}
 			return a.editConfig(cmd.Context(), path, func(data []byte) ([]byte, error) {
-				return config.Set(path, data, profile, args[0], absolute(args[0], args[1]))
+				return config.Set(path, data, profile, key, absolute(key, value))
 			})
 		},
 	}

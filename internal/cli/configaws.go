@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/awsfiles"
+	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/term"
 )
@@ -60,6 +61,9 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 		return err
 	}
 	command := awsfiles.Quote(runtime.GOOS, append([]string{self, "credential-process"}, args...))
+	if err := config.CheckPath("AWS_CONFIG_FILE", a.Getenv("AWS_CONFIG_FILE")); err != nil {
+		return err
+	}
 	path, err := awsfiles.Path(a.Getenv)
 	if err != nil {
 		return misuse("%w", err)

@@ -78,6 +78,9 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 		return err
 	}
 	for name, value := range values {
+		if err := passwordFile(name, value); err != nil {
+			return err
+		}
 		values[name] = absolute(name, value)
 		flags[name] = values[name]
 	}
@@ -160,6 +163,9 @@ func (a *app) askMissing(ctx context.Context, has map[string]bool, values map[st
 			return err
 		}
 		asked = true
+		if err := config.CheckSetting(question.name, question.name, answer); err != nil {
+			return err
+		}
 		if answer = strings.TrimSpace(answer); answer != "" {
 			values[question.name] = answer
 		} else if !question.optional {

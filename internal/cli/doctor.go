@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/doctor"
-	"github.com/eks-x509/eks-x509/internal/kubeconfig"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/pkg/ekstoken"
 )
@@ -43,8 +43,8 @@ kubeconfig's current context.`,
 	}
 	a.addClusterName(cmd)
 	cmd.Flags().BoolVar(&flags.offline, "offline", false, "leave out what needs a network")
-	cmd.Flags().StringVar(&flags.bundle, "bundle", "", "also write a report without secrets to a new `FILE`, to attach to a ticket")
-	cmd.Flags().StringVar(&flags.kubeconfig, "kubeconfig", "", "`FILE` to look at; default: $KUBECONFIG, ~/.kube/config")
+	fileVar(cmd.Flags(), &flags.bundle, "bundle", "", "", "also write a report without secrets to a new `FILE`, to attach to a ticket")
+	fileVar(cmd.Flags(), &flags.kubeconfig, "kubeconfig", "", "", "`FILE` to look at; default: $KUBECONFIG, ~/.kube/config")
 	addOutput(cmd, &flags.output)
 	addSessionFlags(a, cmd)
 	return cmd
@@ -105,14 +105,19 @@ func (a *app) doctorInput(cmd *cobra.Command, c config.Config, configErr error, 
 		Cluster: cluster, Offline: flags.offline, Getenv: a.Getenv, Now: a.Now, Session: a.sessionOptions(),
 		Client:      func() (*http.Client, error) { return session.HTTPClient(c, a.log, a.notice) },
 		STSEndpoint: c.STSEndpoint, EKSEndpoint: c.EKSEndpoint, LookPath: exec.LookPath,
-		RunCommand: askProgram,
+		RunCommand: a.askProgram,
 		Hint:       func(err error) []string { return hints(err, cmd.CommandPath()) },
 	}
 	for _, variable := range a.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		in.Environ = append(in.Environ, name)
 	}
-	paths, err := kubeconfig.Paths(flags.kubeconfig, a.Getenv)
+	for _, name := range config.SecretVariables() { // which OS took out of the environment
+		if a.Getenv(name) != "" && !slices.Contains(in.Environ, name) {
+			in.Environ = append(in.Environ, name)
+		}
+	}
+	paths, err := a.kubeconfigPaths(flags.kubeconfig)
 	in.Kubeconfig, in.KubeconfigErr = paths, err
 	contexts, err := kubeContexts(paths)
 	if in.KubeconfigErr == nil {

@@ -123,6 +123,9 @@ func (a *app) settingsAsArgs(cmd *cobra.Command, selfContained bool) ([]string, 
 	var args []string
 	profile, fromFile := config.DefaultProfile, false
 	for _, v := range values {
+		if err := passwordFile(v.Name, v.Value); err != nil {
+			return nil, err
+		}
 		switch fromEnv := strings.HasPrefix(v.Origin, "EKS_X509_") || strings.HasPrefix(v.Origin, "AWS_"); {
 		case v.Name == "profile":
 			profile = v.Value

@@ -53,7 +53,7 @@ func TestExamplesRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	testscript.Run(t, testscript.Params{Dir: dir, Setup: startSandbox})
+	testscript.Run(t, testscript.Params{Dir: dir, Setup: func(env *testscript.Env) error { return startSandbox(env, new(spiedCounts)) }})
 }
 
 // needsMore: a terminal, another program, another shell.

@@ -62,7 +62,7 @@ func runExec(ctx context.Context, a *app, cmd *cobra.Command, nested bool, comma
 	if err != nil {
 		return err
 	}
-	environ := append(slices.DeleteFunc(a.Environ(), winsOverCredentials),
+	environ := append(slices.DeleteFunc(a.childEnviron(), winsOverCredentials),
 		execVariable+"="+c.RoleARN+" until "+creds.Expires.UTC().Format(time.RFC3339))
 	values := credentialValues(creds, c)
 	for i, name := range variables() {
@@ -83,8 +83,6 @@ func winsOverCredentials(variable string) bool {
 		"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME",
 		"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", execVariable,
-		// A password of ours is nobody else's.
-		"EKS_X509_KEY_PASSWORD", "EKS_X509_PKCS8_PASSWORD",
 	}, name)
 }
 

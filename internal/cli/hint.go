@@ -175,6 +175,8 @@ func configHints(e *config.Error, command string) []string {
 		return []string{"make it yours, and let nobody else write it and its directory: chmod go-w " + safetext.File(u.Path)}
 	}
 	switch {
+	case e.Content:
+		return []string{"write it to a file, a private key to one that only you can read, and give that file's name"}
 	case e.Where == "AWS_CA_BUNDLE":
 		return []string{"AWS_CA_BUNDLE takes the place of the system's roots; unset it unless a proxy or the sandbox needs it"}
 	case e.Where == "--profile" || e.Where == "EKS_X509_PROFILE":

@@ -63,7 +63,7 @@ What was given by flag or variable is; --self-contained writes it all.`,
 	f := cmd.Flags()
 	a.addClusterName(cmd)
 	f.StringVar(&flags.name, "name", "", "`NAME` of the cluster, as aws eks update-kubeconfig has it")
-	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "`FILE` to write; default: $KUBECONFIG, ~/.kube/config")
+	fileVar(f, &flags.kubeconfig, "kubeconfig", "", "", "`FILE` to write; default: $KUBECONFIG, ~/.kube/config")
 	f.StringVar(&flags.alias, "alias", "", "`NAME` of the context; default: the user's")
 	f.StringVar(&flags.userAlias, "user-alias", "", "`NAME` of the user; default: the profile or role, @ and the cluster's ARN")
 	f.StringVar(&flags.namespace, "namespace", "", "`NAMESPACE` of the context")
@@ -71,7 +71,7 @@ What was given by flag or variable is; --self-contained writes it all.`,
 	f.StringVar(&flags.tlsServerName, "tls-server-name", "", "`NAME` that kubectl expects in the server's certificate, if it is not the host's")
 	f.StringArrayVar(&flags.env, "env", nil, "`NAME=VALUE` of an environment variable for the exec plugin; may be repeated")
 	f.StringVar(&flags.server, "server", "", "`URL` of the API server: EKS is not asked")
-	f.StringVar(&flags.authority, "certificate-authority", "", "`FILE` with the API server's CA, for --server")
+	fileVar(f, &flags.authority, "certificate-authority", "", "", "`FILE` with the API server's CA, for --server")
 	addExecVersion(cmd, &flags.apiVersion, "`VERSION` of the entry's exec plugin API: v1beta1, which every client knows, or v1")
 	f.BoolVar(&flags.noCurrent, "no-set-current", false, "leave the current context as it is")
 	f.BoolVar(&flags.absolutePath, "absolute-path", false, "write this program's whole path, for programs with another PATH (IDEs, GUIs)")
@@ -100,9 +100,9 @@ func runKubeconfigUpdate(ctx context.Context, a *app, cmd *cobra.Command, flags 
 	if err := flags.check(cmd); err != nil {
 		return err
 	}
-	paths, err := kubeconfig.Paths(flags.kubeconfig, a.Getenv)
+	paths, err := a.kubeconfigPaths(flags.kubeconfig)
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	cluster, err := a.findCluster(ctx, c, name, flags)
 	if err != nil {

@@ -34,9 +34,9 @@ func newKubeconfigListCmd(a *app) *cobra.Command {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			paths, err := kubeconfig.Paths(path, a.Getenv)
+			paths, err := a.kubeconfigPaths(path)
 			if err != nil {
-				return &usageError{err}
+				return err
 			}
 			found, err := kubeContexts(paths)
 			if err != nil {
@@ -61,7 +61,7 @@ func newKubeconfigListCmd(a *app) *cobra.Command {
 			return a.out.table(rows)
 		},
 	}
-	cmd.Flags().StringVar(&path, "kubeconfig", "", "`FILE` to read; default: $KUBECONFIG, ~/.kube/config")
+	fileVar(cmd.Flags(), &path, "kubeconfig", "", "", "`FILE` to read; default: $KUBECONFIG, ~/.kube/config")
 	addOutput(cmd, &output)
 	return cmd
 }
@@ -97,9 +97,9 @@ only they use. Contexts of other programs are never touched.`,
 			return a.contextNames(path), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			paths, err := kubeconfig.Paths(path, a.Getenv)
+			paths, err := a.kubeconfigPaths(path)
 			if err != nil {
-				return &usageError{err}
+				return err
 			}
 			match := func(item kubeconfig.Item) bool {
 				return all || len(args) > 0 && item.Context == args[0] || cluster != "" && clusterOf(item) == cluster
@@ -107,7 +107,7 @@ only they use. Contexts of other programs are never touched.`,
 			return a.removeContexts(cmd.Context(), paths, match)
 		},
 	}
-	cmd.Flags().StringVar(&path, "kubeconfig", "", "`FILE` to edit; default: $KUBECONFIG, ~/.kube/config")
+	fileVar(cmd.Flags(), &path, "kubeconfig", "", "", "`FILE` to edit; default: $KUBECONFIG, ~/.kube/config")
 	cmd.Flags().StringVar(&cluster, "cluster-name", "", "remove every context of this cluster (`NAME`)")
 	cmd.Flags().BoolVar(&all, "all", false, "remove every context of eks-x509")
 	return cmd
@@ -150,7 +150,7 @@ func (e *noContextError) Error() string { return "no such context of eks-x509 fo
 
 // contextNames completes contexts of ours.
 func (a *app) contextNames(path string) []string {
-	paths, err := kubeconfig.Paths(path, a.Getenv)
+	paths, err := a.kubeconfigPaths(path)
 	if err != nil {
 		return nil
 	}

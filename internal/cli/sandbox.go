@@ -52,7 +52,7 @@ docs/sandbox.md tells the files, the control routes and the faults.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return runSandbox(cmd.Context(), a, flags, args) },
 	}
-	cmd.Flags().StringVar(&flags.dir, "dir", "", "`DIR` to write to, and to go on from; default: a temporary one")
+	fileVar(cmd.Flags(), &flags.dir, "dir", "", "", "`DIR` to write to, and to go on from; default: a temporary one")
 	cmd.Flags().StringVar(&flags.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS`; port 0 is any free one")
 	cmd.Flags().StringArrayVar(&flags.faults, "fault", nil, "misbehave as `OPERATION:KIND[=VALUE][*COUNT][@AFTER]` says; may be repeated")
 	cmd.Flags().BoolVar(&flags.runFor, "for", false, "run the command that follows, and end with it")
@@ -140,12 +140,12 @@ func (a *app) serveFor(ctx context.Context, s *sandbox.Sandbox, ln net.Listener,
 // or AWS's: a variable of the user's must not lead it to the real one. Its exit
 // status becomes ours.
 func (a *app) runChild(command, environ []string) error {
-	return a.runWith(command, append(slices.DeleteFunc(a.Environ(), leadsElsewhere), environ...))
+	return a.runWith(command, append(slices.DeleteFunc(a.childEnviron(), leadsElsewhere), environ...))
 }
 
 // runWith runs a command in an environment and passes signals to it.
 func (a *app) runWith(command, environ []string) error {
-	child := exec.Command(command[0], command[1:]...)
+	child := a.command(context.Background(), command[0], command[1:]...) // an interrupt is the command's affair
 	child.Stdin = a.Stdin
 	a.out.give(child)
 	child.Env = environ

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"math/big"
 	"net"
@@ -33,7 +34,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"eks-x509": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		os.Exit(Run(ctx, OS()))
+		env, end := spied(OS())
+		code := Run(ctx, env)
+		end()
+		os.Exit(code)
 	}})
 }
 
@@ -46,9 +50,15 @@ const promptExit = "GORACE=atexit_sleep_ms=0"
 // its own, whose environment is set.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	var looked spiedCounts
+	t.Cleanup(func() {
+		if scripts := flag.Lookup("test.run").Value.String(); scripts == "" && (looked.runs.Load() < 500 || looked.secrets.Load() < 200) {
+			t.Errorf("too little was looked at: %d runs for %d secrets", looked.runs.Load(), looked.secrets.Load())
+		}
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/script",
-		Setup:               startSandbox,
+		Setup:               func(env *testscript.Env) error { return startSandbox(env, &looked) },
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -69,7 +79,7 @@ func TestScripts(t *testing.T) {
 
 type sandboxKey struct{}
 
-func startSandbox(env *testscript.Env) error {
+func startSandbox(env *testscript.Env, looked *spiedCounts) error {
 	s, err := sandbox.New(sandbox.Options{Dir: filepath.Join(env.WorkDir, "sandbox")})
 	if err != nil {
 		return err
@@ -101,7 +111,7 @@ func startSandbox(env *testscript.Env) error {
 	env.Setenv("EKS_X509_NO_CACHE", "true") // but for the scripts about it
 	env.Setenv("SANDBOX_PROXY", strings.Replace(s.URL(), "https:", "http:", 1))
 	env.Values[sandboxKey{}] = s
-	return nil
+	return spy(env, s, looked)
 }
 
 func sandboxOf(ts *testscript.TestScript) *sandbox.Sandbox {

@@ -53,7 +53,7 @@ func newSetupInitCmd(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&file, "file", "f", "access.yaml", "`FILE` to make")
+	fileVar(cmd.Flags(), &file, "file", "f", "access.yaml", "`FILE` to make")
 	return cmd
 }
 

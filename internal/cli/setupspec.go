@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/provision"
 	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
@@ -26,13 +27,13 @@ type specFlags struct {
 }
 
 func addStack(cmd *cobra.Command, f *specFlags) {
-	cmd.Flags().StringVarP(&f.file, "file", "f", "", "`FILE` that says what is wanted (setup init); default: access.yaml, if it is there and no flag says more")
+	fileVar(cmd.Flags(), &f.file, "file", "f", "", "`FILE` that says what is wanted (setup init); default: access.yaml, if it is there and no flag says more")
 	cmd.Flags().StringVar(&f.stack, "stack", "", "`NAME` of the CloudFormation stack; default: eks-x509")
 }
 
 func addSpec(cmd *cobra.Command, f *specFlags) {
 	addStack(cmd, f)
-	cmd.Flags().StringVar(&f.bundle, "ca-bundle", "", "`FILE` with your own CA's certificate (PEM)")
+	fileVar(cmd.Flags(), &f.bundle, "ca-bundle", "", "", "`FILE` with your own CA's certificate (PEM)")
 	cmd.Flags().StringVar(&f.caARN, "ca-arn", "", "`ARN` of a private CA of AWS Private CA")
 	cmd.Flags().StringVar(&f.newCA, "new-ca", "", "make a private CA of this common `NAME`")
 	cmd.Flags().StringArrayVar(&f.issuerCNs, "issuer-cn", nil, "common `NAME` of the CA that issues the certificates; default: that of the CA; may be repeated")
@@ -124,6 +125,9 @@ func (f *specFlags) spec(cmd *cobra.Command) (provision.Spec, error) {
 		}
 		data, err := safefile.ReadExisting(*path, 1<<20)
 		return data, withoutPath(err)
+	}
+	if err := errors.Join(config.CheckPath("ca.bundle", s.CA.Bundle), config.CheckPath("profile.sessionPolicy", s.Profile.SessionPolicy)); err != nil {
+		return s, err
 	}
 	if s.CA.BundlePEM, err = read(&s.CA.Bundle); err != nil {
 		return s, &specError{fmt.Errorf("opening CA bundle %q: %w", s.CA.Bundle, err), "ca.bundle (--ca-bundle) is the file with your CA's certificate; ca.acmPcaArn (--ca-arn) names a private CA, ca.new (--new-ca) makes one"}

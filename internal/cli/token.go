@@ -103,6 +103,7 @@ func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags)
 	if err != nil {
 		return err
 	}
+	a.out.hide(token.Value)
 	a.log.Debug("token", zap.String("cluster", cluster), zap.Int("length", len(token.Value)), zap.Time("expires", token.Expires))
 	if flags.tokenOnly {
 		_, err := io.WriteString(a.out.exact(), token.Value+"\n")

@@ -65,6 +65,9 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 // unknownFlag names the flag that was meant, if it is one word more: --aws-profile
 // for the AWS CLI's --profile, --cluster-name for --cluster.
 func unknownFlag(cmd *cobra.Command, err error) error {
+	if e := contentError(cmd, err); e != nil {
+		return e
+	}
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok || unknown.GetSpecifiedShortnames() != "" {
 		return &usageError{err}

@@ -145,6 +145,7 @@ func (a *app) clusterAPI(ctx context.Context, c config.Config, client awsapi.Cli
 	token, err := ekstoken.New(client.Credentials, ekstoken.Options{
 		Cluster: name, Region: client.Region, UseFIPS: client.UseFIPS, UseDualStack: client.UseDualStack, SignedAt: a.Now(),
 	})
+	a.out.hide(token.Value)
 	return cluster, awsapi.KubeAPI{
 		Server: cluster.Endpoint, CA: cluster.CertificateAuthority, Token: token.Value, Proxy: c.Proxy, UserAgent: userAgent(), Now: a.Now,
 		Watch: func(next http.RoundTripper) http.RoundTripper { return session.Watch(next, a.log, a.notice) },

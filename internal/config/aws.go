@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // The range of a session's duration (Roles Anywhere, CreateSession).
@@ -126,7 +128,7 @@ func checkEndpoint(value, where string) (string, error) {
 	}
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || u.Hostname() == "" {
-		return "", invalid(where, "%q: a URL such as https://host is needed", value)
+		return "", invalid(where, "a URL such as https://host is needed") // what does not parse may hold a password
 	}
 	switch {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
@@ -135,7 +137,7 @@ func checkEndpoint(value, where string) (string, error) {
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 	default:
 		// The answer holds secrets.
-		return "", invalid(where, "%q: https is needed (http only on loopback)", value)
+		return "", invalid(where, "%q: https is needed (http only on loopback)", safetext.URL(value))
 	}
 	return strings.TrimSuffix(value, "/"), nil
 }

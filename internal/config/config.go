@@ -83,6 +83,7 @@ type TLS struct {
 type Error struct {
 	Where   string
 	Missing bool
+	Content bool // a file's content was given where its name belongs
 	Err     error
 }
 
@@ -90,6 +91,11 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 func invalid(where, format string, args ...any) *Error {
+	for i, arg := range args {
+		if value, ok := arg.(string); ok && isContent(value) {
+			args[i] = "…" // a key that was given in the wrong place
+		}
+	}
 	return &Error{Where: where, Err: fmt.Errorf("invalid %s: "+format, append([]any{where}, args...)...)}
 }
 

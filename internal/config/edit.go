@@ -29,6 +29,9 @@ func Set(path string, data []byte, profile, key, value string) ([]byte, error) {
 		}
 		return nil, &Error{Where: key, Err: fmt.Errorf("unknown setting %q (known: %s)", key, strings.Join(known, ", "))}
 	}
+	if err := CheckSetting(key, key, value); err != nil {
+		return nil, err
+	}
 	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, invalid(key, "empty, or with control characters")
 	}
@@ -50,7 +53,7 @@ func checkEdit(path string, data []byte, profile string) (*file, error) {
 	}
 	f, err := parse(path, data)
 	if err != nil {
-		return nil, &Error{Where: path, Err: err}
+		return nil, inFile(path, err)
 	}
 	return f, nil
 }
@@ -86,6 +89,11 @@ func AddProfile(path string, data []byte, profile string, values map[string]stri
 	before, err := checkEdit(path, data, profile)
 	if err != nil {
 		return nil, err
+	}
+	for name, value := range values {
+		if err := CheckSetting(name, name, value); err != nil {
+			return nil, err
+		}
 	}
 	text, at := "", len(data)
 	indent := "  "

@@ -86,7 +86,7 @@ func Files(flags map[string]string, getenv func(string) string) []string {
 func UserFile(flags map[string]string, getenv func(string) string) (string, error) {
 	s := source{flags: flags, getenv: getenv}
 	if path := s.fromPerson("config"); path != "" {
-		return path, nil
+		return path, CheckPath(s.where("config"), path)
 	}
 	if dir := configHome(getenv); dir != "" {
 		return filepath.Join(dir, "eks-x509", "config.yaml"), nil
@@ -115,6 +115,9 @@ type file struct {
 // withFiles adds the layers below the environment: the chosen profile in each
 // file, then the default in each.
 func (s source) withFiles() (source, error) {
+	if err := s.checkPaths(); err != nil {
+		return s, err
+	}
 	var files []*file
 	for _, p := range s.places() {
 		f, err := readFile(p, s.getenv)
@@ -166,6 +169,9 @@ func (s source) noProfile(names []string) error {
 
 // readFile returns nil if there is no file at a usual place.
 func readFile(p place, getenv func(string) string) (*file, error) {
+	if err := CheckPath(p.named, p.path); err != nil {
+		return nil, err
+	}
 	data, err := safefile.ReadExisting(p.path, MaxFile)
 	if errors.Is(err, fs.ErrNotExist) && p.named == "" {
 		return nil, nil
@@ -179,10 +185,18 @@ func readFile(p place, getenv func(string) string) (*file, error) {
 	}
 	f, err := parse(p.path, data)
 	if err != nil {
-		return nil, &Error{Where: p.path, Err: err}
+		return nil, inFile(p.path, err)
 	}
 	f.resolvePaths(getenv)
 	return f, nil
+}
+
+// inFile is an error of a file's text.
+func inFile(path string, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Where: path, Err: err}
 }
 
 // resolvePaths makes paths relative to the file's folder, and ~ the home
@@ -273,9 +287,11 @@ func isProfileName(s string) bool { return of(s, digits+letters+"_-.@+", 1, 64) 
 
 func parseSection(path string, n *yaml.Node, what string) (section, error) {
 	found := section{}
-	var keys []string
+	var keys, paths []string
 	for _, s := range FileSettings() {
-		keys = append(keys, s.Name)
+		if keys = append(keys, s.Name); s.IsPath() {
+			paths = append(paths, s.Name)
+		}
 	}
 	err := eachPair(path, n, what, func(key string, k, v *yaml.Node) error {
 		if !slices.Contains(keys, key) {
@@ -286,6 +302,9 @@ func parseSection(path string, n *yaml.Node, what string) (section, error) {
 			return malformed(path, k, "%s needs one value", key)
 		}
 		found[key] = entry{value: v.Value, path: path, line: k.Line}
+		if slices.Contains(paths, key) {
+			return CheckPath(found[key].where(key), v.Value)
+		}
 		return nil
 	})
 	return found, err

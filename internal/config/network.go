@@ -5,7 +5,15 @@ package config
 func LoadNetwork(getenv func(string) string) (Config, error) {
 	s := source{flags: map[string]string{}, getenv: getenv}
 	c := Config{TLS: TLS{CABundle: getenv("AWS_CA_BUNDLE")}, Endpoints: map[string]string{}}
-	var err error
+	err := s.checkPaths()
+	for _, name := range PathVariables() { // the SDK's are read with its credentials
+		if err == nil {
+			err = CheckPathList(name, getenv(name))
+		}
+	}
+	if err != nil {
+		return Config{}, err
+	}
 	if c.Proxy, err = proxy(getenv); err != nil {
 		return Config{}, err
 	}

@@ -1,5 +1,7 @@
 package config
 
+import "os"
+
 // Value is a setting as it holds, and what it came from: a flag, a variable, a
 // line of a file.
 type Value struct {
@@ -21,6 +23,7 @@ func Values(flags map[string]string, getenv func(string) string) ([]Value, error
 	}
 	for _, setting := range FileSettings() {
 		if value, where := s.lookup(setting.Name); value != "" {
+			value = shownValue(setting.Name, value)
 			found = append(found, Value{setting.Name, value, where})
 		}
 	}
@@ -53,10 +56,23 @@ func Profiles(flags map[string]string, getenv func(string) string) ([]Profile, e
 			}
 			values := map[string]string{}
 			for key, e := range section {
-				values[key] = e.value
+				values[key] = shownValue(key, e.value)
 			}
 			found = append(found, Profile{Name: name, File: f.path, Values: values})
 		}
 	}
 	return found, nil
+}
+
+// NoSuchFile stands for the name of a password file that is not there: it may be
+// the password.
+const NoSuchFile = "(no such file)"
+
+func shownValue(name, value string) string {
+	if name == "key-password-file" {
+		if _, err := os.Stat(value); err != nil {
+			return NoSuchFile
+		}
+	}
+	return value
 }

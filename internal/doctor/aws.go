@@ -153,6 +153,9 @@ func checkToken(_ context.Context, f *facts) Result {
 		return f.failed(err, "")
 	}
 	f.token = token.Value
+	if f.Session.Secret != nil {
+		f.Session.Secret(f.token)
+	}
 	what := fmt.Sprintf("%d bytes of at most %d", len(token.Value), ekstoken.MaxLength)
 	if len(token.Value) > longToken {
 		return found(Warning, "remove attribute mappings from the Roles Anywhere profile: each session tag makes it longer", "%s", what)

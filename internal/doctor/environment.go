@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // readSmall reads at most a megabyte of a regular file.
@@ -56,8 +56,15 @@ func checkEnvironment(_ context.Context, f *facts) Result {
 		r.add(Note, "AWS_PROFILE is set: AWS's tools heed it, and we do not", "our profiles are chosen by --profile or EKS_X509_PROFILE")
 	}
 	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ROLESANYWHERE", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_EKS"} {
-		if u, err := url.Parse(f.Getenv(name)); set(name) && err == nil {
-			r.add(Note, fmt.Sprintf("%s leads to %s", name, u.Host), "unset it unless a private endpoint or the sandbox needs it")
+		if set(name) {
+			r.add(Note, fmt.Sprintf("%s leads to %s", name, safetext.URL(f.Getenv(name))), "unset it unless a private endpoint or the sandbox needs it")
+		}
+	}
+	for _, name := range config.PathVariables() {
+		if err := config.CheckPathList(name, f.Getenv(name)); err != nil {
+			r.add(Failed, err.Error(), "write it to a file, and give that file's name")
+			r.Class = Misuse
+			return r // the value must not be shown
 		}
 	}
 	if path := f.Getenv("AWS_CA_BUNDLE"); path != "" && missing(path) {

@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
@@ -184,6 +185,9 @@ func checkKuberc(_ context.Context, f *facts) Result {
 		return found(OK, "", "no home directory in the environment to look in")
 	case path == "":
 		path = filepath.Join(f.home(), ".kube", "kuberc")
+	}
+	if err := config.CheckPath("KUBERC", path); err != nil {
+		return found(Warning, "name a file", "%v", err)
 	}
 	data, err := readSmall(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -77,7 +77,7 @@ func localMoods() []mood {
 		{"keys in the environment", "environment", func(p *patient) { p.env["AWS_ACCESS_KEY_ID"] = "AKIA" }, note, "", "AWS_ACCESS_KEY_ID is set", "unset AWS_ACCESS_KEY_ID"},
 		{"an AWS profile", "environment", func(p *patient) { p.env["AWS_PROFILE"] = "x" }, note, "", "AWS_PROFILE is set", "--profile"},
 		{"an endpoint with a password", "environment", func(p *patient) { p.env["AWS_ENDPOINT_URL_STS"] = "https://me:pw@host.example/" }, note, "",
-			"AWS_ENDPOINT_URL_STS leads to host.example", "unset it"},
+			"AWS_ENDPOINT_URL_STS leads to https://[redacted]@host.example/", "unset it"},
 		{"no CA bundle", "environment", func(p *patient) { p.env["AWS_CA_BUNDLE"] = "/nowhere.pem" }, failed, doctor.Misuse, "AWS_CA_BUNDLE names a file that is not there", "unset AWS_CA_BUNDLE"},
 		{"no SSL_CERT_FILE", "environment", func(p *patient) { p.env["SSL_CERT_FILE"] = "/nowhere.pem" }, warning, "", "SSL_CERT_FILE names a file", "unset SSL_CERT_FILE"},
 		{"a part of KUBECONFIG is missing", "environment", func(p *patient) { p.env["KUBECONFIG"] = "/nowhere" }, note, "", "KUBECONFIG names a file", "take it out"},

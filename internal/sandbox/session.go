@@ -59,6 +59,21 @@ func (s *Sandbox) issue(g *Grant, now time.Time) *session {
 	return new
 }
 
+// Secrets are the secret access keys and session tokens of the sessions that are
+// known, for a test that looks for them where they must not be.
+func (s *Sandbox) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []string
+	for _, one := range s.sessions {
+		all = append(all, one.secret)
+		if one.token != "" {
+			all = append(all, one.token)
+		}
+	}
+	return all
+}
+
 // may says whether the session may do it: by its role's policies as they are now, and by its own.
 func (s *session) may(world *World, action, resource string) bool {
 	role := world.role(s.role.ARN)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/safefile"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
 
@@ -40,6 +41,7 @@ func HTTPClient(c config.Config, log *zap.Logger, notice func(string)) (*http.Cl
 		},
 		DisableKeepAlives:      true, // one request, or a retry whose connection may be to blame
 		MaxResponseHeaderBytes: MaxHeaderBytes,
+		OnProxyConnectResponse: safetext.ProxyAnswer,
 	}
 	return &http.Client{
 		Transport:     Watch(transport, log, notice),

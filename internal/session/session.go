@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,6 +29,9 @@ type Options struct {
 	AskPassword func(ctx context.Context, prompt string) ([]byte, error)
 	// Warn takes one line for the person, Notice one that can't wait.
 	Warn, Notice func(string)
+	// Secret is told of the secrets of a session, so that they can be taken out of
+	// what is shown: a server may echo them. Nil: nobody asks.
+	Secret func(...string)
 	// Kubectl is the pid of the kubectl that runs us, 0 if none does.
 	Kubectl   int
 	Log       *zap.Logger
@@ -42,6 +47,14 @@ type Options struct {
 // For a session that is kept, the certificate is read and nothing else: the key
 // is not opened, nobody is asked for a password, the network is not used.
 func Credentials(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
+	creds, err := credentials(ctx, c, o)
+	if o.Secret != nil {
+		o.Secret(creds.SecretAccessKey, creds.SessionToken)
+	}
+	return creds, err
+}
+
+func credentials(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
 	if c.Cache.Off {
 		return create(ctx, c, o)
 	}
@@ -133,8 +146,20 @@ func readPasswordFile(path string) ([]byte, error) {
 	const limit = 64 << 10
 	data, _, err := safefile.ReadInput(path, limit)
 	if err != nil {
-		return nil, fmt.Errorf("reading password file: %w", err)
+		return nil, passwordFileError(path, err)
 	}
 	line, _, _ := bytes.Cut(data, []byte("\n"))
 	return bytes.TrimSuffix(line, []byte("\r")), nil
+}
+
+// passwordFileError names the file only if it is there: what is no file's name may
+// be the password itself.
+func passwordFileError(path string, err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		err = at.Err
+	}
+	if _, missing := os.Lstat(path); missing != nil {
+		return fmt.Errorf("opening password file: %w", err)
+	}
+	return fmt.Errorf("opening password file %q: %w", path, err)
 }
