@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // Watch wraps a transport: it logs a line for each attempt, and tells the person
@@ -41,7 +43,7 @@ func (w *watched) RoundTrip(r *http.Request) (*http.Response, error) {
 	stop := w.tellSoon(r.URL.Host)
 	response, err := w.next.RoundTrip(r)
 	if w.log != nil {
-		fields := []zap.Field{zap.String("method", r.Method), zap.Stringer("url", r.URL), zap.Duration("took", time.Since(start)), zap.Error(err)}
+		fields := []zap.Field{zap.String("method", r.Method), zap.String("url", safetext.URL(r.URL.String())), zap.Duration("took", time.Since(start)), zap.Error(err)}
 		if err == nil {
 			fields = append(fields, zap.Int("status", response.StatusCode), zap.String("request_id", response.Header.Get("X-Amzn-Requestid")))
 		}
