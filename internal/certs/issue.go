@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,8 +54,8 @@ func (ca CA) Issue(csr *x509.CertificateRequest, now time.Time, validity time.Du
 	t := minica.Leaf("")
 	t.Subject, t.RawSubject = csr.Subject, csr.RawSubject // as it was written, not as pkix would
 	t.DNSNames, t.URIs, t.EmailAddresses, t.IPAddresses = csr.DNSNames, csr.URIs, csr.EmailAddresses, csr.IPAddresses
-	if r := (Request{Subject: csr.Subject}); len(csr.Subject.Names) == 0 {
-		return nil, fmt.Errorf("issuing certificate: %w", r.Check())
+	if err := OfRequest(csr).checkText(); err != nil {
+		return nil, fmt.Errorf("issuing certificate: %w", err)
 	}
 	t.NotBefore, t.NotAfter = now.Add(-backdated), now.Add(validity)
 	if t.NotAfter.After(ca.Certificate.NotAfter) {
@@ -80,7 +81,8 @@ func PEM(all []*x509.Certificate) []byte {
 // ParseChain reads the certificate that a CA made of a request, and those above
 // it, each in PEM. The root is left out: a trust anchor is AWS's to hold.
 func ParseChain(csr *x509.CertificateRequest, leaf, above []byte) ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
+	const mostIssued = 20 // a path of more is refused anyway
+	var all, roots []*x509.Certificate
 	for _, data := range [][]byte{leaf, above} {
 		for {
 			var block *pem.Block
@@ -93,11 +95,20 @@ func ParseChain(csr *x509.CertificateRequest, leaf, above []byte) ([]*x509.Certi
 			}
 			if len(all) == 0 || !bytes.Equal(c.RawIssuer, c.RawSubject) {
 				all = append(all, c)
+			} else {
+				roots = append(roots, c)
 			}
 		}
 	}
 	if len(all) == 0 {
 		return nil, errors.New("no certificate found in the CA's answer")
+	}
+	if n := len(all) + len(roots); n > mostIssued {
+		return nil, fmt.Errorf("malformed answer of the CA: %d certificates", n)
+	}
+	signed := func(parent *x509.Certificate) bool { return all[0].CheckSignatureFrom(parent) == nil }
+	if issuers := append(all[1:len(all):len(all)], roots...); len(issuers) > 0 && !slices.ContainsFunc(issuers, signed) {
+		return nil, errors.New("the CA's certificate is not signed by a CA of its own answer")
 	}
 	if wanted, ok := csr.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !wanted.Equal(all[0].PublicKey) {
 		return nil, errors.New("the CA's certificate is for another key than the request")
@@ -121,9 +132,3 @@ func privateKeys(data []byte) []byte {
 
 // HasPrivateKey says whether data holds one in PEM.
 func HasPrivateKey(data []byte) bool { return privateKeys(data) != nil }
-
-// IsEncrypted says whether the first private key of data is, by its label.
-func IsEncrypted(data []byte) bool {
-	block, _ := pem.Decode(privateKeys(data))
-	return block != nil && (block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"))
-}

@@ -28,11 +28,11 @@ func TestParseChain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := ParseCSR(key())
+	own, err := ParseCSR("a.csr", key())
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := ParseCSR(key())
+	other, err := ParseCSR("a.csr", key())
 	if err != nil {
 		t.Fatal(err)
 	}

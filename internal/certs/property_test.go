@@ -177,7 +177,7 @@ func TestOpenSSLAgrees(t *testing.T) {
 		if out := run("req", "-verify", "-noout", "-in", "a.csr"); !strings.Contains(out, "OK") {
 			t.Fatalf("openssl req -verify: %s", out)
 		}
-		parsed, err := ParseCSR(csr)
+		parsed, err := ParseCSR("a.csr", csr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestOpenSSLAgrees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := ParseCSR(renewed); err != nil || !bytes.Equal(again.RawSubject, leaf.RawSubject) || !slices.Equal(again.DNSNames, leaf.DNSNames) ||
+		if again, err := ParseCSR("a.csr", renewed); err != nil || !bytes.Equal(again.RawSubject, leaf.RawSubject) || !slices.Equal(again.DNSNames, leaf.DNSNames) ||
 			len(again.URIs) != len(leaf.URIs) || len(again.IPAddresses) != len(leaf.IPAddresses) {
 			t.Fatalf("a renewal asks for other names: %v", err)
 		}

@@ -3,9 +3,11 @@ package certs
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/safefile"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // Due says whether a certificate has less than before of its life left. A before
@@ -17,6 +19,32 @@ func Due(c *x509.Certificate, now time.Time, before time.Duration) bool {
 	return c.NotAfter.Sub(now) < before
 }
 
+// CheckRenewal refuses a certificate that is no good replacement of old: for
+// another subject, which a role's trust policy would not know, or one that ends
+// before old does and before wanted, what was asked for, since the CA itself ends.
+func CheckRenewal(old, renewed *x509.Certificate, wanted, now time.Time) error {
+	if was, is := Name(old.RawSubject), Name(renewed.RawSubject); was != is {
+		return fmt.Errorf("the CA issued it for another subject: %s, not %s", safetext.Line(is), safetext.Line(was))
+	}
+	const day = 24 * time.Hour // the CA's rounding, and its clock
+	if end := renewed.NotAfter; now.Before(old.NotAfter) && end.Before(old.NotAfter) && end.Before(wanted.Add(-day)) {
+		return fmt.Errorf("the new one would end before it, on %s: the CA ends then, or gives no more", end.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// RenewalWarnings are what may matter to whoever lets old in.
+func RenewalWarnings(old, renewed *x509.Certificate) []string {
+	var found []string
+	if was, is := Name(old.RawIssuer), Name(renewed.RawIssuer); was != is {
+		found = append(found, fmt.Sprintf("the new certificate is of another issuer, %s instead of %s: the trust anchor and the role's trust policy must allow it", safetext.Line(is), safetext.Line(was)))
+	}
+	if !slices.Equal(old.DNSNames, renewed.DNSNames) || !slices.Equal(texts(old.URIs), texts(renewed.URIs)) {
+		found = append(found, "the new certificate has other alternative names: the role's trust policy must allow them")
+	}
+	return found
+}
+
 // MaxFileSize is that of a certificate's or key's file.
 const MaxFileSize = 1 << 20
 
@@ -24,8 +52,8 @@ const MaxFileSize = 1 << 20
 // not nil, the new key in the place of the old. Whoever reads both finds a pair
 // that fits at every moment, also after we are killed: while the key changes,
 // the certificate's file holds both certificates, and a reader takes the one of
-// its key.
-func Install(certificateFile, keyFile string, chain, key []byte) error {
+// its key. old are the certificates that the old key needs, nil if there is none.
+func Install(certificateFile, keyFile string, chain, old, key []byte) error {
 	certificateFile, err := safefile.Target(certificateFile) // a link stays one
 	if err != nil {
 		return err
@@ -40,10 +68,6 @@ func Install(certificateFile, keyFile string, chain, key []byte) error {
 	}
 	if key == nil {
 		return safefile.Replace(certificateFile, chain, 0o644)
-	}
-	old, err := safefile.ReadWhole(certificateFile, MaxFileSize)
-	if err != nil {
-		return err
 	}
 	newKey, err := safefile.Prepare(keyFile, key, 0o600) // what refuses it does so before anything is changed
 	if err != nil {

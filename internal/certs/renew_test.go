@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"sync"
@@ -43,7 +44,7 @@ func (l lab) pair() (chain, key []byte) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	parsed, err := ParseCSR(csr)
+	parsed, err := ParseCSR("a.csr", csr)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func (l lab) pair() (chain, key []byte) {
 	return PEM(all), key
 }
 
-// Readers never find one of each, in two files or one.
+// Readers never find one of each, in two files or one; nor does who reads after the run was killed, at any moment.
 func TestInstallWhileRead(t *testing.T) {
 	t.Parallel()
 	for _, oneFile := range []bool{false, true} {
@@ -68,8 +69,14 @@ func TestInstallWhileRead(t *testing.T) {
 		}
 		l := newLab(t)
 		chain, key := l.pair()
-		if err := Install(src.Certificate, src.PrivateKey, chain, key); err != nil {
+		if err := Install(src.Certificate, src.PrivateKey, chain, nil, key); err != nil {
 			t.Fatal(err)
+		}
+		if !oneFile { // as a certificate in DER, which can't be joined with others as it is
+			block, _ := pem.Decode(chain)
+			if err := os.WriteFile(src.Certificate, block.Bytes, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		done := make(chan struct{})
 		var readers sync.WaitGroup
@@ -92,8 +99,9 @@ func TestInstallWhileRead(t *testing.T) {
 			})
 		}
 		for range 100 {
-			chain, key := l.pair()
-			if err := Install(src.Certificate, src.PrivateKey, chain, key); err != nil {
+			old := chain
+			chain, key = l.pair()
+			if err := Install(src.Certificate, src.PrivateKey, chain, old, key); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -157,5 +165,44 @@ func TestSourceIdentity(t *testing.T) {
 	}
 	if got, want := name(0), "ID="+SessionName(l.ca.Certificate); got != want {
 		t.Errorf("no CN: %q, want %q", got, want)
+	}
+}
+
+func TestCheckRenewal(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	now := l.now
+	cert := func(cn, issuer string, end time.Duration) *x509.Certificate {
+		raw := func(cn string) []byte {
+			der, err := Request{Subject: pkix.Name{CommonName: cn}}.subject()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return der
+		}
+		return &x509.Certificate{RawSubject: raw(cn), RawIssuer: raw(issuer), NotAfter: now.Add(end)}
+	}
+	const day = 24 * time.Hour
+	old := cert("alice", "ca", 30*day)
+	for name, c := range map[string]struct {
+		old, renewed *x509.Certificate
+		wanted       time.Duration
+		refused      bool
+		warnings     int
+	}{
+		"longer":                     {old, cert("alice", "ca", 90*day), 90 * day, false, 0},
+		"another subject":            {old, cert("alicia", "ca", 90*day), 90 * day, true, 0},
+		"of another CA":              {old, cert("alice", "ca 2", 90*day), 90 * day, false, 1},
+		"cut short by the CA's end":  {old, cert("alice", "ca", 5*day), 90 * day, true, 0},
+		"shorter, as was asked for":  {old, cert("alice", "ca", 5*day), 5 * day, false, 0},
+		"cut short, but old expired": {cert("alice", "ca", -day), cert("alice", "ca", 5*day), 90 * day, false, 0},
+		"to the same end":            {old, cert("alice", "ca", 30*day), 90 * day, false, 0},
+	} {
+		if err := CheckRenewal(c.old, c.renewed, now.Add(c.wanted), now); (err != nil) != c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+		if w := RenewalWarnings(c.old, c.renewed); !c.refused && len(w) != c.warnings {
+			t.Errorf("%s: %q", name, w)
+		}
 	}
 }

@@ -20,12 +20,15 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/youmark/pkcs8"
 
+	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/minica"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // lazy compiles a pattern when it is first used: it is linked into a program that kubectl starts on every call.
@@ -85,18 +88,56 @@ type bounded struct {
 	most   int
 }
 
-// Check says what no CA would put into a certificate, or Roles Anywhere not take.
-func (r Request) Check() error {
+// NameError is a name with characters that don't show as what they are.
+type NameError struct{ kind, value string }
+
+func (e *NameError) Error() string {
+	return fmt.Sprintf("invalid %s %s: it has a control character or an invisible one, or is not UTF-8", e.kind, strconv.QuoteToASCII(e.value))
+}
+
+// checkText returns a *NameError for names that Roles Anywhere does not take, or that do not show as what they are: they end up in
+// logs, policies, ARNs and on terminals, and two that look the same must be the same.
+func (r Request) checkText() error {
 	if len(r.Subject.ToRDNSequence()) == 0 && len(r.Subject.Names) == 0 {
 		return errors.New("no subject given: Roles Anywhere takes no certificate without one")
+	}
+	check := func(name string, values ...string) error {
+		for _, v := range values {
+			if safetext.Line(v) != v || strings.ContainsRune(v, '\uFFFD') {
+				return &NameError{name, v}
+			}
+		}
+		return nil
+	}
+	var errs []error
+	for _, b := range upperBounds(r.Subject) {
+		errs = append(errs, check(b.name, b.values...))
+	}
+	for _, set := range append(r.Subject.ToRDNSequence(), r.Subject.Names) {
+		for _, a := range set {
+			if v, ok := a.Value.(string); ok {
+				errs = append(errs, check("attribute "+a.Type.String()+" of the subject", v))
+			}
+		}
+	}
+	errs = append(errs, check("DNS name", r.DNSNames...), check("e-mail address", r.EmailAddresses...), check("URI", texts(r.URIs)...))
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Check says what no CA would put into a certificate, or Roles Anywhere not take.
+func (r Request) Check() error {
+	if err := r.checkText(); err != nil {
+		return err
 	}
 	for _, b := range upperBounds(r.Subject) {
 		for _, v := range b.values {
 			if n := len([]rune(v)); n > b.most {
 				return fmt.Errorf("invalid %s: %d characters, at most %d are taken", b.name, n, b.most)
-			}
-			if strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\uFFFD' }) {
-				return fmt.Errorf("invalid %s %q: it has a control character or is not UTF-8", b.name, v)
 			}
 		}
 	}
@@ -112,7 +153,7 @@ func (r Request) Check() error {
 	}
 	for _, u := range r.URIs {
 		// RFC 5280 §4.2.1.6: a scheme and, if it has an authority, one that is a name.
-		if u.Scheme == "" || u.Host == "" && u.Opaque == "" {
+		if u.Scheme == "" || u.Host == "" && u.Opaque == "" || strings.ContainsFunc(u.String(), func(c rune) bool { return c > '~' }) {
 			return fmt.Errorf("invalid URI %q: a scheme and a host are needed, as in spiffe://example.org/host", u)
 		}
 	}
@@ -178,9 +219,10 @@ func (r Request) CSR(key crypto.Signer) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), err
 }
 
-// ParseCSR reads one certificate request, PEM or DER, and checks that it is
-// signed by the key that it is for.
-func ParseCSR(data []byte) (*x509.CertificateRequest, error) {
+// ParseCSR reads one certificate request, PEM or DER, and checks that its key can
+// sign for Roles Anywhere (else the error is a *keys.Error, about file), that the
+// request is signed by it, and that its names show as what they are.
+func ParseCSR(file string, data []byte) (*x509.CertificateRequest, error) {
 	if block, _ := pem.Decode(data); block != nil {
 		if block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST" {
 			return nil, fmt.Errorf("no certificate request found (found %q)", block.Type)
@@ -191,15 +233,23 @@ func ParseCSR(data []byte) (*x509.CertificateRequest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("malformed certificate request: %w", err)
 	}
+	if err := keys.CheckRequest(file, csr); err != nil {
+		return nil, err
+	}
 	if err := csr.CheckSignature(); err != nil {
 		return nil, fmt.Errorf("invalid certificate request: %w", err)
 	}
-	return csr, nil
+	return csr, OfRequest(csr).checkText()
 }
 
 // OfCertificate asks for the same names again.
 func OfCertificate(c *x509.Certificate) Request {
 	return Request{c.Subject, c.RawSubject, c.DNSNames, c.URIs, c.EmailAddresses, c.IPAddresses}
+}
+
+// OfRequest is what a request asks for.
+func OfRequest(csr *x509.CertificateRequest) Request {
+	return Request{csr.Subject, csr.RawSubject, csr.DNSNames, csr.URIs, csr.EmailAddresses, csr.IPAddresses}
 }
 
 // CSRPEM is a request as it was written, in PEM.

@@ -86,7 +86,7 @@ func (f subjectFlags) request() (certs.Request, error) {
 	}
 	for _, s := range f.uris {
 		u, err := url.Parse(s)
-		if err != nil {
+		if err != nil || safetext.Line(s) != s {
 			return r, misuse("invalid --uri %q", s)
 		}
 		r.URIs = append(r.URIs, u)
@@ -184,7 +184,9 @@ func newCertNewCmd(a *app) *cobra.Command {
 		Short: "Make a private key and a certificate request for it",
 		Long: `Make a private key, for you alone (mode 0600), and a certificate request for it
 (PKCS#10). The key never leaves this machine: the request is what a CA gets.
-A file that is there is never overwritten.`,
+A file that is there is never overwritten.
+
+The key is encrypted with --encrypt or --key-password-file.`,
 		Example: `  eks-x509 cert new --private-key alice.key --csr alice.csr --common-name alice
   eks-x509 cert new --private-key host.key --common-name host.example.org \
       --organization Example --dns host.example.org --key-type rsa2048`,
@@ -199,7 +201,7 @@ A file that is there is never overwritten.`,
 	fileVar(cmd.Flags(), &keyFile, "private-key", "", "", "`FILE` to make, with the private key (PKCS#8, PEM)")
 	fileVar(cmd.Flags(), &csrFile, "csr", "", "", "`FILE` to make, with the request; default: stdout")
 	addKeyType(cmd, &kind)
-	cmd.Flags().BoolVar(&encrypt, "encrypt", false, "encrypt the key by a password: asked for, or as below")
+	cmd.Flags().BoolVar(&encrypt, "encrypt", false, "encrypt the key by a password: from --key-password-file, the environment or the terminal")
 	addSetting(cmd, "key-password-file")
 	addSubject(cmd, &subject)
 	addAlternativeNames(cmd, &subject)
@@ -248,15 +250,19 @@ func (a *app) makeKey(cmd *cobra.Command, kind, keyFile string, encrypt bool) (c
 	if err != nil {
 		return nil, nil, &usageError{err}
 	}
+	flags := passwordFlags(cmd)
+	encrypt = encrypt || flags["key-password-file"] != ""
+	c, err := config.LoadKey(flags, a.Getenv)
 	var password []byte
-	if encrypt {
-		c, err := config.LoadKey(passwordFlags(cmd), a.Getenv)
-		if err != nil {
-			return nil, nil, err
-		}
+	switch {
+	case encrypt && err != nil:
+		return nil, nil, err
+	case encrypt:
 		if password, err = a.newPassword(cmd.Context(), c, keyFile); err != nil {
 			return nil, nil, err
 		}
+	case err == nil && (c.Password.Inline != "" || c.Password.File != ""):
+		a.warn("the private key is not encrypted: the password of the environment or the configuration is used with --encrypt only")
 	}
 	keyPEM, err := certs.EncodeKey(key, password)
 	return key, keyPEM, err
@@ -307,7 +313,7 @@ file, and it keeps no record of what it issues. For more, use AWS Private CA
 	fileVar(cmd.Flags(), &keyFile, "private-key", "", "", "`FILE` to make, with the CA's private key")
 	addKeyType(cmd, &kind)
 	cmd.Flags().Var(&validity, "validity", "how long it lasts")
-	cmd.Flags().BoolVar(&encrypt, "encrypt", false, "encrypt the key by a password: asked for, or as below")
+	cmd.Flags().BoolVar(&encrypt, "encrypt", false, "encrypt the key by a password: from --key-password-file, the environment or the terminal")
 	addSetting(cmd, "key-password-file")
 	addSubject(cmd, &subject)
 	cmd.Flags().SortFlags = false

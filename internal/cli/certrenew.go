@@ -132,6 +132,7 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 	}
 	defer unlock()
 	source := a.keySource(c)
+	source.Password = keys.AskOnce(source.Password) // for a new key, too
 	old, err := keys.Open(ctx, source)
 	if err != nil {
 		return err
@@ -141,38 +142,43 @@ func (a *app) certRenew(cmd *cobra.Command, flags renewFlags) error {
 		a.notice(fmt.Sprintf("%s lasts until %s (%s) and is not due for renewal", safetext.File(c.Certificate), leaf.NotAfter.UTC().Format(time.RFC3339), relative(leaf.NotAfter.Sub(a.Now()))))
 		return nil
 	}
+	// All that can fail here comes before the CA is asked, which may cost.
+	if err := replaceable(c, flags.newKey); err != nil {
+		return err
+	}
 	key, keyPEM := old.Signer, []byte(nil)
-	if flags.newKey || c.PrivateKey == "" {
-		data, err := keyData(keyFile(c)) // before the CA is asked, which may cost
-		if err != nil {
+	if flags.newKey {
+		if key, keyPEM, err = renewKey(ctx, keyFile(c), old.Encrypted, source, flags.keyType); err != nil {
 			return err
-		}
-		if flags.newKey {
-			if key, keyPEM, err = renewKey(ctx, keyFile(c), data, source, flags.keyType); err != nil {
-				return err
-			}
 		}
 	}
 	csrPEM, err := certs.OfCertificate(leaf).CSR(key)
 	if err != nil {
-		return err
+		return &usageError{fmt.Errorf("renewing %q: %w", c.Certificate, err)}
 	}
-	csr, err := certs.ParseCSR(csrPEM)
+	csr, err := certs.ParseCSR(c.Certificate, csrPEM)
 	if err != nil {
 		return err
 	}
-	chain, err := a.issue(ctx, cmd, flags.ca, csr)
+	answer, err := a.issue(ctx, cmd, flags.ca, csr)
 	if err != nil {
 		return err
 	}
 	// What Roles Anywhere would refuse must not take the place of what it takes.
-	if _, err := (&keys.Key{Chain: chain}).Check(a.Now()); err != nil {
+	renewed, err := keys.Issued(c.Certificate, answer, key.Public(), a.Now())
+	if err == nil {
+		err = certs.CheckRenewal(leaf, renewed.Chain[0], a.Now().Add(time.Duration(flags.ca.validity)), a.Now())
+	}
+	if err != nil {
 		return fmt.Errorf("keeping the old certificate: %w", err)
 	}
-	if err := certs.Install(c.Certificate, c.PrivateKey, certs.PEM(chain), keyPEM); err != nil {
+	for _, w := range append(renewed.Warnings, certs.RenewalWarnings(leaf, renewed.Chain[0])...) {
+		a.warn(w)
+	}
+	if err := certs.Install(c.Certificate, c.PrivateKey, certs.PEM(renewed.Chain), certs.PEM(old.Chain), keyPEM); err != nil {
 		return err
 	}
-	a.notice(fmt.Sprintf("renewed %s, valid until %s", safetext.File(c.Certificate), chain[0].NotAfter.UTC().Format(time.RFC3339)))
+	a.notice(fmt.Sprintf("renewed %s, valid until %s", safetext.File(c.Certificate), renewed.Chain[0].NotAfter.UTC().Format(time.RFC3339)))
 	return nil
 }
 
@@ -183,28 +189,48 @@ func keyFile(c config.Config) string {
 	return c.Certificate
 }
 
-// keyData reads a file with a private key, in a form that we write: PEM.
-func keyData(file string) ([]byte, error) {
-	data, err := safefile.ReadExisting(file, certs.MaxFileSize)
-	if err == nil && !certs.HasPrivateKey(data) {
-		err = fmt.Errorf("replacing %q: unsupported form of private key (supported: PEM)", file)
+// replaceable refuses files that can't be replaced without losing something: a
+// private key is written as PEM, and one beside the certificate is kept only if it
+// is the certificate's.
+func replaceable(c config.Config, newKey bool) error {
+	one := c.PrivateKey == "" || sameFile(c.PrivateKey, c.Certificate)
+	if newKey || one {
+		data, err := safefile.ReadExisting(keyFile(c), certs.MaxFileSize)
+		if err != nil {
+			return err
+		}
+		defer clear(data)
+		if !certs.HasPrivateKey(data) {
+			return fmt.Errorf("replacing %q: unsupported form of private key (supported: PEM)", keyFile(c))
+		}
 	}
-	return data, err
+	if one {
+		return nil
+	}
+	data, err := safefile.ReadExisting(c.Certificate, certs.MaxFileSize)
+	if err != nil {
+		return err
+	}
+	defer clear(data)
+	if keys.HoldsPrivateKey(data) {
+		return fmt.Errorf("replacing %q: it holds a private key, too, which would be lost (supported: a file of certificates alone)", c.Certificate)
+	}
+	return nil
 }
 
 // renewKey makes a key as well protected as the old one, in that file, was.
-func renewKey(ctx context.Context, file string, data []byte, source keys.Source, kind string) (crypto.Signer, []byte, error) {
+func renewKey(ctx context.Context, file string, encrypted bool, source keys.Source, kind string) (crypto.Signer, []byte, error) {
 	key, err := certs.NewKey(kind)
 	if err != nil {
 		return nil, nil, &usageError{err}
 	}
 	var password []byte
-	if certs.IsEncrypted(data) {
-		if password, err = source.Password(ctx, fmt.Sprintf("Password for %q: ", file)); err != nil {
+	if encrypted {
+		if password, err = source.Password(ctx, keys.PasswordPrompt(file)); err != nil {
 			return nil, nil, err
 		}
 		if len(password) == 0 {
-			return nil, nil, errors.New("the password is empty")
+			return nil, nil, fmt.Errorf("encrypting the new key for %q: the password is empty", file)
 		}
 	}
 	keyPEM, err := certs.EncodeKey(key, password)

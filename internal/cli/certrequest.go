@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -108,8 +109,9 @@ func newCertRequestCmd(a *app) *cobra.Command {
 		Short: "Have a certificate request signed",
 		Long: `Have a certificate request signed: by AWS Private CA, with your own AWS
 credentials, or by a local CA (cert ca), for labs. The certificate is written with
-those above it, but for the root, and held against what Roles Anywhere accepts. A
-file that is there is never overwritten: cert renew replaces one.
+those above it, but for the root. One that Roles Anywhere would refuse is not
+written, and a request whose key can't sign for Roles Anywhere is not sent to the
+CA. A file that is there is never overwritten: cert renew replaces one.
 
 AWS charges for each certificate that a private CA issues.`,
 		Example: `  eks-x509 cert request --csr alice.csr --certificate alice.pem --ca-arn arn:…
@@ -130,19 +132,26 @@ AWS charges for each certificate that a private CA issues.`,
 			if err != nil {
 				return fmt.Errorf("opening certificate request %q: %w", csrFile, withoutPath(err))
 			}
-			csr, err := certs.ParseCSR(data)
+			csr, err := certs.ParseCSR(csrFile, data)
 			if err != nil {
-				return fmt.Errorf("reading %q: %w", csrFile, err)
+				return requestError(csrFile, err)
 			}
-			chain, err := a.issue(cmd.Context(), cmd, flags, csr)
+			answer, err := a.issue(cmd.Context(), cmd, flags, csr)
 			if err != nil {
 				return err
 			}
-			if err := writeNew(certificateFile, certs.PEM(chain), 0o644); err != nil {
+			key, err := keys.Issued(certificateFile, answer, csr.PublicKey, a.Now())
+			if err != nil {
+				return fmt.Errorf("no file was written: %w", err)
+			}
+			for _, w := range key.Warnings {
+				a.warn(w)
+			}
+			if err := writeNew(certificateFile, certs.PEM(key.Chain), 0o644); err != nil {
 				return err
 			}
-			a.notice(fmt.Sprintf("wrote %s, valid until %s", safetext.File(certificateFile), chain[0].NotAfter.UTC().Format(time.RFC3339)))
-			return a.accepted(cmd.Context(), certificateFile)
+			a.notice(fmt.Sprintf("wrote %s, valid until %s", safetext.File(certificateFile), key.Chain[0].NotAfter.UTC().Format(time.RFC3339)))
+			return nil
 		},
 	}
 	fileVar(cmd.Flags(), &csrFile, "csr", "", "", "`FILE` with the request (PEM or DER)")
@@ -152,15 +161,14 @@ AWS charges for each certificate that a private CA issues.`,
 	return cmd
 }
 
-// accepted says what Roles Anywhere would say of a certificate.
-func (a *app) accepted(ctx context.Context, file string) error {
-	key, err := keys.OpenCertificate(ctx, keys.Source{Certificate: file})
-	if err != nil {
+// requestError names the file of a request, unless err does.
+func requestError(file string, err error) error {
+	if _, ok := errors.AsType[*keys.Error](err); ok {
 		return err
 	}
-	warnings, err := key.Check(a.Now())
-	for _, w := range warnings {
-		a.warn(w)
+	err = fmt.Errorf("reading %q: %w", file, err)
+	if _, ok := errors.AsType[*certs.NameError](err); ok {
+		return &usageError{err}
 	}
 	return err
 }

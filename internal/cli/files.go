@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/eks-x509/eks-x509/internal/safefile"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // writeNew makes a file; one that is there is never overwritten.
@@ -23,6 +24,9 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 
 // absent is for before the work: writeNew is the one that makes sure.
 func absent(path string) error {
+	if safetext.Line(path) != path {
+		return misuse("invalid file name %q: it has a control character or an invisible one, or is not UTF-8", path)
+	}
 	if _, err := os.Lstat(path); err == nil {
 		return notOverwritten(path)
 	}

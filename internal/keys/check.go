@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -39,7 +40,7 @@ func (k *Key) checkLeaf(c *x509.Certificate, now time.Time) error {
 	if c.Version != 3 {
 		return refuse(NotVersion3, "unsupported X.509 version %d (supported: 3)", c.Version)
 	}
-	if err := CheckCertificateKey(c); err != nil {
+	if err := checkKeyInfo(c.PublicKey, c.RawSubjectPublicKeyInfo); err != nil {
 		return refuse(UnsupportedKey, "%w", err)
 	}
 	if c.SerialNumber.Sign() <= 0 { // RFC 5280 §4.1.2.2
@@ -66,17 +67,25 @@ func (k *Key) checkLeaf(c *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// CheckCertificateKey is CheckPublicKey for the key of a certificate, of which crypto/x509 may not know the kind.
-func CheckCertificateKey(c *x509.Certificate) error {
-	if c.PublicKey != nil {
-		return CheckPublicKey(c.PublicKey)
+// CheckRequest returns an error for a request of a key that can't sign for Roles Anywhere.
+func CheckRequest(file string, r *x509.CertificateRequest) error {
+	if err := checkKeyInfo(r.PublicKey, r.RawSubjectPublicKeyInfo); err != nil {
+		return &Error{Reason: UnsupportedKey, Doing: "reading certificate request", File: file, Err: err}
+	}
+	return nil
+}
+
+// checkKeyInfo is CheckPublicKey for a key of which crypto/x509 may not know the kind.
+func checkKeyInfo(public crypto.PublicKey, der []byte) error {
+	if public != nil {
+		return CheckPublicKey(public)
 	}
 	// SubjectPublicKeyInfo ::= SEQUENCE { algorithm AlgorithmIdentifier, subjectPublicKey BIT STRING }
 	var info struct {
 		Algorithm pkix.AlgorithmIdentifier
 		Key       asn1.BitString
 	}
-	if _, err := asn1.Unmarshal(c.RawSubjectPublicKeyInfo, &info); err != nil {
+	if _, err := asn1.Unmarshal(der, &info); err != nil {
 		return fmt.Errorf("malformed public key: %w", err)
 	}
 	return unsupportedAlgorithm(info.Algorithm.Algorithm.String())

@@ -251,6 +251,12 @@ func classify(der []byte) string {
 	return ""
 }
 
+// HoldsPrivateKey says whether a file may hold a private key, in any form.
+func HoldsPrivateKey(data []byte) bool {
+	c, err := (&opener{}).parse(openingKey, "", data)
+	return err == nil && (c.pkcs12 != nil || slices.ContainsFunc(c.blocks, func(b block) bool { return strings.HasSuffix(b.label, "PRIVATE KEY") }))
+}
+
 // found says what a file holds, for the message that it does not hold what was looked for.
 func (c *contents) found() string {
 	var names []string

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/eks-x509/eks-x509/internal/keys/pbe"
 )
@@ -51,7 +52,7 @@ type Key struct {
 // change, Open reads them again.
 func Open(ctx context.Context, src Source) (*Key, error) {
 	const mostChanges = 5
-	src.Password = once(src.Password)
+	src.Password = AskOnce(src.Password)
 	for try := 1; ; try++ {
 		o := newOpener(ctx, src)
 		k, err := o.open(src)
@@ -71,8 +72,8 @@ func newOpener(ctx context.Context, src Source) *opener {
 	return &opener{ctx: ctx, ask: src.Password, limits: pbe.DefaultLimits(), files: map[string]*contents{}}
 }
 
-// once asks for each password once.
-func once(ask func(context.Context, string) ([]byte, error)) func(context.Context, string) ([]byte, error) {
+// AskOnce asks for each password once, and again only if there was none.
+func AskOnce(ask func(context.Context, string) ([]byte, error)) func(context.Context, string) ([]byte, error) {
 	if ask == nil {
 		return nil
 	}
@@ -118,8 +119,47 @@ func (o *opener) openCertificate(src Source) (*Key, error) {
 	return &Key{Chain: append([]*x509.Certificate{leaf}, path...), file: src.Certificate}, nil
 }
 
-// maxNamed is how many certificates that are left out get a warning each.
-const maxNamed = 3
+// withChain makes a Key of a certificate and those that may be its issuers.
+func withChain(doing, file string, leaf *x509.Certificate, pool []*x509.Certificate) (*Key, error) {
+	path, unused, err := orderChain(leaf, pool)
+	if err != nil {
+		return nil, &Error{Reason: ChainTooLong, Doing: doing, File: file, Certificate: leaf, Err: err}
+	}
+	if len(path) > maxIntermediates {
+		return nil, fail(ChainTooLong, doing, file,
+			"%d or more certificates above it found, at most %d are accepted", maxIntermediates+1, maxIntermediates)
+	}
+	k := &Key{Chain: append([]*x509.Certificate{leaf}, path...), file: file}
+	const most = 3 // that get a warning each
+	if n := len(unused); n > most {
+		k.Warnings = append(k.Warnings, fmt.Sprintf("leaving out %d certificates, such as %s: they are not among the issuers of %s", n, describe(unused[0]), describe(leaf)))
+		return k, nil
+	}
+	for _, c := range unused {
+		k.Warnings = append(k.Warnings, "leaving out certificate "+describe(c)+": it is not among the issuers of "+describe(leaf))
+	}
+	return k, nil
+}
+
+// Issued makes a Key, without its Signer, of what a CA answered to a request of the key public: the certificate, and those
+// above it. It returns what Check says of it at the time now, too, so that a certificate that Roles Anywhere would refuse is
+// never written. file is where it is to be written.
+func Issued(file string, answer []*x509.Certificate, public crypto.PublicKey, now time.Time) (*Key, error) {
+	const doing = "checking certificate"
+	if len(answer) == 0 {
+		return nil, fail(NoCertificate, doing, file, "no certificate found")
+	}
+	if !samePublicKey(public, answer[0].PublicKey) {
+		return nil, fail(KeyMismatch, doing, file, "the CA's certificate is for another key than the request")
+	}
+	k, err := withChain(doing, file, answer[0], answer[1:])
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := k.Check(now)
+	k.Warnings = append(k.Warnings, warnings...)
+	return k, err
+}
 
 func (o *opener) open(src Source) (*Key, error) {
 	own, others, err := o.allCertificates(src)
@@ -140,24 +180,11 @@ func (o *opener) open(src Source) (*Key, error) {
 	if err != nil {
 		return nil, &Error{Reason: KeyMismatch, Doing: "opening certificate", File: src.Certificate, Err: err}
 	}
-	path, unused, err := orderChain(leaf, slices.Concat(own, others))
+	k, err := withChain("opening certificate", src.Certificate, leaf, slices.Concat(own, others))
 	if err != nil {
-		return nil, &Error{Reason: ChainTooLong, Doing: "opening certificate", File: src.Certificate, Certificate: leaf, Err: err}
+		return nil, err
 	}
-	if len(path) > maxIntermediates {
-		return nil, fail(ChainTooLong, "opening certificate", src.Certificate,
-			"%d or more certificates above it found, at most %d are accepted", maxIntermediates+1, maxIntermediates)
-	}
-
-	k := &Key{Signer: signer, Chain: append([]*x509.Certificate{leaf}, path...), Encrypted: o.files[keyFile].encrypted, file: src.Certificate}
-	switch n := len(unused); {
-	case n > maxNamed:
-		k.Warnings = append(k.Warnings, fmt.Sprintf("leaving out %d certificates, such as %s: they are not among the issuers of %s", n, describe(unused[0]), describe(leaf)))
-	default:
-		for _, c := range unused {
-			k.Warnings = append(k.Warnings, "leaving out certificate "+describe(c)+": it is not among the issuers of "+describe(leaf))
-		}
-	}
+	k.Signer, k.Encrypted = signer, o.files[keyFile].encrypted
 	if w := o.files[keyFile].modeWarning(); w != "" {
 		k.Warnings = append(k.Warnings, w)
 	}

@@ -24,6 +24,7 @@ func (o *opener) openPKCS12(doing string, c *contents) error {
 	}
 	var askErr error
 	ask := func() (password []byte, err error) {
+		c.encrypted = true
 		password, askErr = o.password(doing, c.file)
 		return password, askErr
 	}

@@ -77,11 +77,14 @@ func (o *opener) privateKey(file string, certs []*x509.Certificate) (crypto.Sign
 	return signer, nil
 }
 
+// PasswordPrompt is what a Source's Password is asked by for a file.
+func PasswordPrompt(file string) string { return fmt.Sprintf("password for %q: ", file) }
+
 func (o *opener) password(doing, file string) ([]byte, error) {
 	if o.ask == nil {
 		return nil, fail(PasswordNeeded, doing, file, "it is encrypted, and no password is given")
 	}
-	password, err := o.ask(o.ctx, fmt.Sprintf("password for %q: ", file))
+	password, err := o.ask(o.ctx, PasswordPrompt(file))
 	if err != nil {
 		return nil, fail(PasswordNeeded, doing, file, "it is encrypted: %w", err)
 	}

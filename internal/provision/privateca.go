@@ -101,7 +101,7 @@ func (p PrivateCA) Issue(ctx context.Context, i Issuance, told func(time.Duratio
 		in["Validity"] = map[string]any{"Type": "DAYS", "Value": int64(i.Validity / day)}
 	}
 	// The same request within minutes is the same certificate, also when an answer was lost.
-	in["IdempotencyToken"] = fmt.Sprintf("%x", sha256.Sum256(append(fmt.Appendf(nil, "%d|", now.Unix()/300), i.CSR...)))[:36]
+	in["IdempotencyToken"] = fmt.Sprintf("%x", sha256.Sum256(append(fmt.Appendf(nil, "%d|%s|%d|", now.Unix()/300, i.TemplateARN, i.Validity), i.CSR...)))[:36]
 	var issued struct {
 		ARN string `json:"CertificateArn"`
 	}

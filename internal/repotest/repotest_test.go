@@ -35,7 +35,7 @@ func imports() map[string][]string {
 		"internal/doctor":      {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/safefile", "internal/safetext", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/kubeconfig":  {"internal/safefile"},
 		"internal/cache":       {"internal/safefile"},
-		"internal/certs":       {"internal/minica", "internal/safefile"},
+		"internal/certs":       {"internal/keys", "internal/minica", "internal/safefile", "internal/safetext"},
 		"internal/config":      {"internal/safefile", "internal/safetext"},
 		"internal/format":      {},
 		"internal/keys":        {"internal/keys/pbe", "internal/keys/pkcs12", "internal/safefile"},
