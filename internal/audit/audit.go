@@ -138,6 +138,7 @@ type Subject struct {
 type Folded struct {
 	NoCertificate Fold `json:"noCertificate"` // CloudTrail tells what they began with
 	Unknown       Fold `json:"unknown"`       // not in CloudTrail
+	Findings      int  `json:"findings"`      // about these
 }
 
 // Fold is a number of sessions and what they did.
@@ -232,6 +233,7 @@ type Result struct {
 	Subjects []Subject  // by First; at the end those without a certificate
 	Findings []Finding
 	Damage   []Damage
+	Ignored  []Ignored // what is known to be no event, by What
 	Counts   Counts
 
 	denied  bool // only what was denied is asked for

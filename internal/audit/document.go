@@ -25,6 +25,7 @@ type document struct {
 
 	stack            []byte // the brackets that are open
 	inString, escape bool
+	scalar           bool // the string is a document or an element of its own
 	last             byte // outside of strings, but for blanks
 	lineStart        bool // nothing but a newline before
 
@@ -37,14 +38,6 @@ type document struct {
 	elemLine int64
 	elemLong bool
 	into     byte // where bytes go: 't'ext, 'e'lement, or nowhere
-}
-
-func envelope(key string) bool {
-	switch key {
-	case "Records", "Events", "events", "logEvents", "items":
-		return true
-	}
-	return false
 }
 
 // bulky are the values of an event that nobody asks for: bodies, with secrets.
@@ -65,6 +58,13 @@ func (d *document) feed(b []byte) (int, documentState) {
 				d.escape = true
 			case c == '"':
 				d.inString, d.last = false, '"'
+				if d.scalar {
+					d.put(b[from : i+1])
+					from = i + 1
+					if d.shutString(); len(d.stack) == 0 {
+						return i + 1, documentEnds
+					}
+				}
 			}
 			continue
 		}
@@ -82,6 +82,11 @@ func (d *document) feed(b []byte) (int, documentState) {
 			continue
 		case '"':
 			d.inString = true
+			if d.scalar = len(d.stack) == 0 || d.streaming() && d.due(); d.scalar {
+				d.put(b[from:i])
+				from = i
+				d.begin()
+			}
 		case ',':
 			if d.streaming() {
 				d.put(b[from:i])
@@ -139,21 +144,49 @@ func (d *document) due() bool {
 // streaming says that the next value is an element.
 func (d *document) streaming() bool { return d.elements > 0 && len(d.stack) == d.elements }
 
+// begin says that what follows is the document, or an element of it.
+func (d *document) begin() {
+	if len(d.stack) == 0 {
+		d.into = 't'
+		return
+	}
+	if d.head == nil {
+		d.head = bytes.Clone(d.text)
+	}
+	d.into, d.element, d.elemLine, d.elemLong = 'e', d.element[:0], d.s.line, false
+}
+
+// shutString ends one that begin began.
+func (d *document) shutString() {
+	if d.scalar = false; len(d.stack) == 0 {
+		d.end()
+		return
+	}
+	d.hand()
+}
+
+// hand gives the element on.
+func (d *document) hand() {
+	if d.elemLong {
+		d.s.damage(d.elemLine, whyLong)
+	} else {
+		d.s.add(d.element, d.elemLine, d.head)
+	}
+	d.into, d.streamed = 't', true
+}
+
 // open begins an object or array. What is before it has been put.
 func (d *document) open(c byte) (why string) {
 	switch {
 	case len(d.stack) == maxDepth:
 		return whyJSON
 	case len(d.stack) == 0:
-		d.into = 't'
+		d.begin()
 		if c == '[' {
 			d.elements = 1
 		}
 	case d.streaming():
-		if d.head == nil {
-			d.head = bytes.Clone(d.text)
-		}
-		d.into, d.element, d.elemLine, d.elemLong = 'e', d.element[:0], d.s.line, false
+		d.begin()
 	case len(d.stack) == 1 && d.elements == 0:
 		key := lastKey(d.text)
 		if c == '[' && envelope(key) {
@@ -179,12 +212,7 @@ func (d *document) shut(c byte) (done, ok bool) {
 		d.end()
 		return true, true
 	case d.streaming() && d.into == 'e':
-		if d.elemLong {
-			d.s.damage(d.elemLine, whyLong)
-		} else {
-			d.s.add(d.element, d.elemLine, d.head)
-		}
-		d.into, d.streamed = 't', true
+		d.hand()
 	case n == 1 && d.into == 0:
 		d.into = 't'
 	case d.elements > n:

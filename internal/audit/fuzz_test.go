@@ -84,6 +84,11 @@ func FuzzCloudTrail(f *testing.F) {
 	f.Add([]byte(indent(f, encode(f, m{"Events": []m{{"CloudTrailEvent": encode(f, created("ASIA1", "0a01", "alice", at(0), nil))}}}))))
 	f.Add([]byte(`{"Records":[{"eventName":"CreateSession","eventTime":1,"responseElements":{"credentialSet":[{}]}}]}`))
 	f.Add([]byte("2026-11-24T10:00:00.000Z {\"digestStartTime\":1}\n[[]]{}{}\n"))
+	for _, text := range forms(f, []m{created("ASIA1", "0a01", "alice", at(0), nil)}) {
+		if len(text) < 8<<10 { // a fuzzer minimizes what is long for long
+			f.Add([]byte(text))
+		}
+	}
 	actions := lines(f, did("1", "ASIA1", "", "", at(1), nil), did("2", "", devARN+"0a01", "", at(1), nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		split(t, data, func(t *testing.T, texts ...string) string { return summary(t, log(texts...), log(actions)) })
@@ -97,6 +102,11 @@ func FuzzKubernetes(f *testing.F) {
 	f.Add([]byte(indent(f, encode(f, m{"events": []m{{"message": encode(f, event)}}}))))
 	f.Add([]byte(`{"logGroup":"/aws/eks/a/cluster","logEvents":[{"message":"{}"}]}{"messageType":"CONTROL_MESSAGE"}`))
 	f.Add([]byte("I1124 klog\ntime=\"x\" level=info\n{\"auditID\":\"\",\"user\":{\"extra\":{\"arn\":[\"a\"]}}}"))
+	for _, text := range forms(f, []m{event}) {
+		if len(text) < 8<<10 {
+			f.Add([]byte(text))
+		}
+	}
 	trail := lines(f, created("ASIA1", "0a01", "alice", at(0), nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		split(t, data, func(t *testing.T, texts ...string) string { return summary(t, log(trail), log(texts...)) })

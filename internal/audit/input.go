@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -62,14 +60,4 @@ func walk(folder string) (inputs []Input, err error) {
 		}
 		return nil
 	})
-}
-
-// plain is the log's text. Whether it is compressed its first bytes tell: a name
-// is often wrong, and a download may be decompressed on the way.
-func plain(r io.Reader) (io.Reader, error) {
-	buffered := bufio.NewReaderSize(r, 64<<10)
-	if magic, err := buffered.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b { // RFC 1952 §2.3.1
-		return buffered, nil
-	}
-	return gzip.NewReader(buffered) // it goes on to the next member by itself
 }

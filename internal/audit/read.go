@@ -29,8 +29,9 @@ var errNoTime = errors.New(whyTimestamp)
 
 // reading is what came of reading a log.
 type reading struct {
-	bytes  int64
-	damage []Damage
+	bytes   int64
+	damage  []Damage
+	ignored map[string]int64
 }
 
 // read gives all events of the inputs to the visitors, which work side by side,
@@ -40,10 +41,12 @@ func read(ctx context.Context, inputs []Input, visitors []visitor, block int) (r
 	defer cancel(nil)
 	l := &pipeline{inputs: inputs, block: block, batches: make(chan *batch, len(visitors))}
 	readers := min(len(visitors), len(inputs))
-	found := make([]damages, readers+len(visitors))
+	found := make([]found, readers+len(visitors))
+	for i := range found {
+		found[i] = newFound()
+	}
 	var reads, parses sync.WaitGroup
 	for r := range readers {
-		found[r] = damages{}
 		reads.Go(func() {
 			if err := l.read(ctx, found[r]); err != nil {
 				cancel(err)
@@ -55,8 +58,7 @@ func read(ctx context.Context, inputs []Input, visitors []visitor, block int) (r
 		close(l.batches)
 	}()
 	for w, v := range visitors {
-		p := &parser{to: v, damages: damages{}}
-		found[readers+w] = p.damages
+		p := &parser{to: v, found: found[readers+w], inputs: inputs}
 		parses.Go(func() {
 			if err := l.parse(ctx, p); err != nil {
 				cancel(err)
@@ -67,7 +69,13 @@ func read(ctx context.Context, inputs []Input, visitors []visitor, block int) (r
 	if err := context.Cause(ctx); err != nil {
 		return reading{}, err
 	}
-	return reading{l.bytes.Load(), merge(found, inputs)}, nil
+	ignored := map[string]int64{}
+	for _, f := range found {
+		for what, n := range f.ignored {
+			ignored[what] += n
+		}
+	}
+	return reading{l.bytes.Load(), merge(found, inputs), ignored}, nil
 }
 
 // pipeline is what is between the readers and the parsers.
@@ -80,7 +88,7 @@ type pipeline struct {
 	bytes   atomic.Int64
 }
 
-func (l *pipeline) read(ctx context.Context, found damages) error {
+func (l *pipeline) read(ctx context.Context, found found) error {
 	for ctx.Err() == nil {
 		n := int(l.next.Add(1) - 1)
 		if n >= len(l.inputs) {
@@ -93,7 +101,7 @@ func (l *pipeline) read(ctx context.Context, found damages) error {
 	return nil
 }
 
-func (l *pipeline) readOne(ctx context.Context, number int, found damages) error {
+func (l *pipeline) readOne(ctx context.Context, number int, found found) error {
 	input := l.inputs[number]
 	file, err := input.Open()
 	if err != nil {
@@ -103,7 +111,12 @@ func (l *pipeline) readOne(ctx context.Context, number int, found damages) error
 		return fmt.Errorf("opening log %q: %w", input.Name, err)
 	}
 	defer file.Close()
-	s := &splitter{file: number, size: l.block, blocks: &l.blocks, damage: func(line int64, why string) { found.add(number, line, why) }, emit: func(b *batch) bool {
+	if strings.HasSuffix(input.Name, ".csv.metadata") {
+		found.ignored[ignoredMetadata]++
+		return nil
+	}
+	t := &tally{found, number}
+	s := &splitter{file: number, size: l.block, blocks: &l.blocks, damage: t.damage, emit: func(b *batch) bool {
 		select {
 		case l.batches <- b:
 			return true
@@ -111,12 +124,14 @@ func (l *pipeline) readOne(ctx context.Context, number int, found damages) error
 			return false
 		}
 	}}
-	if s.in, err = plain(file); err == nil {
+	if s.in, err = plain(file, t); err == nil {
 		err = s.run()
 	}
 	l.bytes.Add(s.bytes)
-	if err != nil {
-		found.add(number, 0, "reading it: "+strings.TrimPrefix(err.Error(), "read "+input.Name+": "))
+	if _, ok := errors.AsType[*unsupported](err); ok {
+		found.damages.add(number, 0, err.Error())
+	} else if err != nil {
+		found.damages.add(number, 0, "reading it: "+strings.TrimPrefix(err.Error(), "read "+input.Name+": "))
 	}
 	return nil
 }
@@ -148,6 +163,23 @@ func workers(o Options) int {
 	return runtime.GOMAXPROCS(0)
 }
 
+// found is what a reader or parser found besides events.
+type found struct {
+	damages damages
+	ignored map[string]int64
+}
+
+func newFound() found { return found{damages{}, map[string]int64{}} }
+
+// tally is what is found in one file.
+type tally struct {
+	found
+	file int
+}
+
+func (t *tally) damage(line int64, why string) { t.damages.add(t.file, line, why) }
+func (t *tally) ignore(what string)            { t.ignored[what]++ }
+
 // damages are the Damage of files by their number and why.
 type damages map[damageKey]*Damage
 
@@ -166,10 +198,10 @@ func (d damages) add(file int, line int64, why string) {
 }
 
 // merge puts together what was found side by side, by file and line.
-func merge(all []damages, inputs []Input) []Damage {
+func merge(all []found, inputs []Input) []Damage {
 	sum := damages{}
 	for _, found := range all {
-		for k, d := range found {
+		for k, d := range found.damages {
 			if sum[k] == nil {
 				sum[k] = &Damage{File: inputs[k.file].Name, Line: d.Line, Why: k.why}
 			}
@@ -189,17 +221,20 @@ func merge(all []damages, inputs []Input) []Damage {
 
 // parser finds the events in batches.
 type parser struct {
-	to      visitor
-	damages damages
-	file    int
-	line    int64
+	to     visitor
+	found  found
+	inputs []Input
+	file   int
+	line   int64
+	from   origin // of the file
 	// A value is its parser's until that parses again: one for each level.
-	parsers [3]fastjson.Parser
-	many    fastjson.Scanner
+	parsers [maxWrapped]fastjson.Parser
+	many    [maxWrapped]fastjson.Scanner
 }
 
 func (p *parser) batch(b *batch) error {
 	p.file, p.line = b.file, b.line
+	p.from = origin{}.in(streamOf(p.inputs[b.file].Name))
 	if b.ends == nil {
 		for rest := b.data; len(rest) > 0; p.line++ {
 			line := rest
@@ -214,18 +249,20 @@ func (p *parser) batch(b *batch) error {
 		}
 		return nil
 	}
-	var around envelopeFacts
+	from := p.from
+	from.stream = from.stream || b.stamped
 	if len(b.head) > 0 {
-		around.stream = streams(lastKey(bytes.TrimSuffix(b.head, []byte("["))))
+		from.stream = from.stream || streams(lastKey(bytes.TrimSuffix(b.head, []byte("["))))
 		// The head ends where the array of the elements begins.
 		if v, err := p.parsers[0].ParseBytes(append(b.head, "]}"...)); err == nil {
-			around.cluster = clusterOf(v)
+			from.cluster = clusterOf(v)
+			from = from.in(view(v, "logStream"))
 		}
 	}
 	start := 0
 	for i, end := range b.ends {
 		p.line = b.lines[i]
-		if err := p.document(b.data[start:end], 0, around); err != nil {
+		if err := p.item(b.data[start:end], len(b.head) > 0, from); err != nil {
 			return err
 		}
 		start = end
@@ -233,111 +270,57 @@ func (p *parser) batch(b *batch) error {
 	return nil
 }
 
+// item is a document, or an element of one.
+func (p *parser) item(text []byte, element bool, from origin) error {
+	if element && text[0] == '[' {
+		if v, err := p.parsers[0].ParseBytes(text); err == nil {
+			return p.row(v.GetArray(), 0, from)
+		}
+	}
+	return p.document(text, 0, from)
+}
+
 // text is a line.
 func (p *parser) text(line []byte) error {
-	line, exported := cutTimestamp(trim(line))
-	if len(line) == 0 || line[0] != '{' && line[0] != '[' {
-		if !other(line, exported) {
-			p.damage(whyNotJSON)
-		}
+	line, from := cutPrefix(trim(line), p.from)
+	switch {
+	case len(line) == 0:
 		return nil
+	case line[0] == '{', line[0] == '[' && !klogged(line, from):
+		return p.document(line, 0, from)
+	case line[0] == '"':
+		return p.quoted(line, from)
+	case bytes.IndexByte(line, '\t') >= 0:
+		return p.tabs(line, from)
+	case packed(line):
+		return p.message(line, 0, from)
 	}
-	return p.document(line, 0, envelopeFacts{})
+	p.words(line, from)
+	return nil
 }
 
-func (p *parser) damage(why string) { p.damages.add(p.file, p.line, why) }
-
-// envelopeFacts are what an envelope tells of the events in it.
-type envelopeFacts struct {
-	cluster string
-	stream  bool // it is of a log group: what else is in there is no damage
+// klogged reports a line of another stream that begins as a list does: [GIN] 2026.
+func klogged(line []byte, from origin) bool {
+	return from.stream && !from.audit && fastjson.ValidateBytes(line) != nil
 }
 
-// streams says that the elements of this key are of CloudWatch Logs.
-func streams(key string) bool { return key == "events" || key == "logEvents" }
+func (p *parser) damage(why string)  { p.found.damages.add(p.file, p.line, why) }
+func (p *parser) ignore(what string) { p.found.ignored[what]++ }
 
-func (p *parser) document(text []byte, level int, around envelopeFacts) error {
+func (p *parser) document(text []byte, level int, from origin) error {
 	v, err := p.parsers[level].ParseBytes(text)
 	if err == nil {
-		return p.value(v, level, around)
+		return p.value(v, level, from)
 	}
-	if level > 0 {
-		p.damage(whyJSON)
-		return nil
-	}
-	// Firehose puts one document behind the other.
-	for p.many.InitBytes(text); p.many.Next(); {
-		if err := p.value(p.many.Value(), level, around); err != nil {
+	// Firehose puts one document behind the other, and --output text tabs between.
+	many := &p.many[level]
+	for many.InitBytes(text); many.Next(); {
+		if err := p.value(many.Value(), level, from); err != nil {
 			return err
 		}
 	}
-	if p.many.Error() != nil {
+	if many.Error() != nil {
 		p.damage(whyJSON)
 	}
 	return nil
-}
-
-// value is an event, or an envelope of some.
-func (p *parser) value(v *fastjson.Value, level int, around envelopeFacts) error {
-	known, err := p.to.event(v, around.cluster)
-	if errors.Is(err, errNoTime) {
-		p.damage(whyTimestamp)
-		return nil
-	}
-	if known || err != nil {
-		return err
-	}
-	if v.Type() == fastjson.TypeArray {
-		return p.elements(v.GetArray(), level, around)
-	}
-	for _, key := range []string{"Records", "items", "Events", "events", "logEvents"} {
-		if list := v.Get(key); list != nil && list.Type() == fastjson.TypeArray {
-			return p.elements(list.GetArray(), level, envelopeFacts{cmp.Or(clusterOf(v), around.cluster), around.stream || streams(key)})
-		}
-	}
-	for _, key := range []string{"CloudTrailEvent", "message", "@message"} {
-		if text := v.Get(key); text != nil && text.Type() == fastjson.TypeString {
-			around.stream = around.stream || key != "CloudTrailEvent"
-			return p.message(trim(text.GetStringBytes()), level, envelopeFacts{cmp.Or(clusterOf(v), around.cluster), around.stream})
-		}
-	}
-	if !around.stream && !v.Exists("messageType") && !v.Exists("digestStartTime") {
-		p.damage(whyOther)
-	}
-	return nil
-}
-
-func (p *parser) elements(list []*fastjson.Value, level int, around envelopeFacts) error {
-	for _, v := range list {
-		if v.Type() == fastjson.TypeArray {
-			p.damage(whyOther)
-			continue
-		}
-		if err := p.value(v, level, around); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// message is a line of a log stream. Only the API server's audit streams are of
-// JSON; of these CloudWatch Logs cuts off what is longer than 256 KB.
-func (p *parser) message(text []byte, level int, around envelopeFacts) error {
-	if level+1 == len(p.parsers) || len(text) == 0 || text[0] != '{' {
-		return nil
-	}
-	return p.document(text, level+1, around)
-}
-
-// clusterOf reads the name of an EKS cluster from that of its log group,
-// /aws/eks/NAME/cluster.
-func clusterOf(v *fastjson.Value) string {
-	for _, key := range []string{"logGroup", "logGroupName", "@log"} {
-		group := string(v.GetStringBytes(key))
-		if _, name, ok := strings.Cut(group, "/aws/eks/"); ok {
-			name, _, _ = strings.Cut(name, "/")
-			return strings.ToValidUTF8(name, "\ufffd")
-		}
-	}
-	return ""
 }

@@ -56,6 +56,7 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 		r.Counts.Others += reader.others
 	}
 	r.Damage = append(trailLog.damage, clusterLog.damage...)
+	r.Ignored = ignoredOf(trailLog.ignored, clusterLog.ignored)
 	for _, d := range r.Damage {
 		r.Counts.Damaged += d.Count
 	}
@@ -72,9 +73,10 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 		return f.narrow() || !f.overlaps(refused.at, refused.at) || !f.session(&Session{Certificate: refused.certificate, RoleARN: refused.role})
 	})
 	r.Subjects = subjects(r.Sessions, refusals)
-	// A session of unknown beginning is worth a look whatever its user is called.
-	r.Findings = found.all(slices.DeleteFunc(slices.Clone(r.Sessions), func(s *Session) bool { return r.folds(s) && s.Began != "" }))
+	all := len(found.all(r.Sessions))
 	r.fold()
+	r.Findings = found.all(r.Sessions)
+	r.Folded.Findings = all - len(r.Findings)
 	return r, nil
 }
 
@@ -203,4 +205,18 @@ func (s *Subject) last() int {
 		return 2
 	}
 	return 0
+}
+
+// ignoredOf puts both logs' together.
+func ignoredOf(logs ...map[string]int64) (list []Ignored) {
+	sum := map[string]int64{}
+	for _, log := range logs {
+		for what, n := range log {
+			sum[what] += n
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(sum)) {
+		list = append(list, Ignored{what, sum[what]})
+	}
+	return list
 }

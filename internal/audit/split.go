@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"time"
 )
 
 const (
@@ -28,6 +27,13 @@ const (
 	whyLong      = "the document is longer than 16 MiB"
 	whyOther     = "no event of this log"
 	whyTimestamp = "no time in the event"
+	whyYAML      = "malformed YAML"
+	whyLongYAML  = "the item of YAML is longer than 4 MiB: use --output json"
+	whyRow       = "a row without the whole event: ask for @message, or for eventJson"
+	whyColumns   = "a row without requestParameters and responseElements in JSON: ask for eventJson, or download JSON"
+	whyOCSF      = "unsupported format: OCSF without raw_data; read the log in CloudWatch Logs"
+	whyWrapped   = "an event within too many others"
+	whyPacked    = "malformed base64 or gzip"
 )
 
 // batch is what a parser gets: lines of one document each, or documents and
@@ -39,7 +45,9 @@ type batch struct {
 	ends  []int   // if these are no lines
 	lines []int64 // that each of them begins at
 	head  []byte  // what stands before elements, a JSON document that is not closed
-	block []byte  // that data is part of; whoever is done with it may give it back
+	// stamped: a time stands before the documents, as in a log stream.
+	stamped bool
+	block   []byte // that data is part of; whoever is done with it may give it back
 }
 
 // splitter cuts a log at the borders of its documents, without parsing them.
@@ -63,6 +71,7 @@ type splitter struct {
 	bytes    int64
 	byLine   bool
 	stopped  bool
+	stamped  bool   // the present document is
 	out      *batch // documents and elements that are not handed on yet
 }
 
@@ -164,7 +173,7 @@ func (s *splitter) newBlock() []byte {
 // opens says that a document begins on this line which goes on on the next: it
 // ends in a bracket that opens. A line that was cut off short is not so short.
 func opens(line []byte) bool {
-	line = trim(line)
+	line, _ = cutPrefix(trim(line), origin{})
 	return len(line) > 0 && (line[0] == '{' || line[0] == '[') && (line[len(line)-1] == '{' || line[len(line)-1] == '[')
 }
 
@@ -188,50 +197,26 @@ func trim(line []byte) []byte {
 
 func blank(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0 }
 
-// cutTimestamp takes off what CloudWatch Logs puts before each line of an export
-// to S3: 2026-11-24T10:00:00.000Z and a space, or that alone before an empty line.
-func cutTimestamp(line []byte) (rest []byte, exported bool) {
-	if len(line) == 0 || line[0] < '0' || line[0] > '9' {
-		return line, false
-	}
-	stamp, _, _ := bytes.Cut(line[:min(len(line), 40)], []byte(" "))
-	if _, err := time.Parse(time.RFC3339, string(stamp)); err != nil {
-		return line, false
-	}
-	return trim(line[len(stamp):]), true
-}
-
-// other says that a line has no JSON, and is none of an audit log that was
-// damaged: klog's (I1124 10:00:00.000000 …), one of words with = as the
-// authenticator's, or any in an export, which has all streams of the group.
-func other(line []byte, exported bool) bool {
-	if len(line) == 0 || exported {
-		return true
-	}
-	if len(line) > 5 && bytes.IndexByte([]byte("IWEF"), line[0]) >= 0 && line[5] == ' ' {
-		return len(bytes.Trim(line[1:5], "0123456789")) == 0
-	}
-	key, _, ok := bytes.Cut(line[:min(len(line), 40)], []byte("="))
-	return ok && len(key) > 0 && len(bytes.Trim(key, "abcdefghijklmnopqrstuvwxyz_-.")) == 0
-}
-
 // oneDocument follows the document that begins on this line, and those behind it
-// on the line where it ends.
+// on the line where it ends. If there is none, the line is the parser's to judge.
 func (s *splitter) oneDocument(oneLine bool) {
 	s.need(4 << 10) // what a line begins with
 	first := s.buf[s.pos:s.end]
 	if n := bytes.IndexByte(first, '\n'); n >= 0 {
 		first = first[:n]
 	}
-	rest, exported := cutTimestamp(trim(first))
-	if len(rest) == 0 || rest[0] != '{' && rest[0] != '[' {
-		if !other(rest, exported) {
-			s.damage(s.line, whyNotJSON)
+	rest, from := cutPrefix(trim(first), origin{})
+	if !startsJSON(rest) {
+		s.byLine = true
+		if oneLine { // longer than a block: its beginning says what it is
+			s.flush()
+			s.send(&batch{file: s.file, line: s.line, data: s.wholeLine()})
+			s.line++
 		}
-		s.skipLine()
 		return
 	}
-	s.pos += bytes.IndexByte(first, rest[0])
+	s.stamped = from.stream
+	s.pos += bytes.Index(first, rest)
 	began := s.line
 	for {
 		d := document{s: s, oneLine: oneLine, first: s.line}
@@ -240,7 +225,7 @@ func (s *splitter) oneDocument(oneLine bool) {
 		}
 		// Firehose puts one behind the other.
 		c := s.skipBlanks()
-		if c == '{' || c == '[' {
+		if startsJSON([]byte{c}) {
 			continue
 		}
 		s.byLine = s.line == began
@@ -294,6 +279,29 @@ func (s *splitter) restOfLine() []byte {
 	return rest
 }
 
+// wholeLine is the rest of a line; of one that is longer than an event may be the
+// beginning, which says what it is.
+func (s *splitter) wholeLine() (line []byte) {
+	long := false
+	for s.pos < s.end || s.fill() {
+		rest := s.buf[s.pos:s.end]
+		n := bytes.IndexByte(rest, '\n')
+		if n >= 0 {
+			rest = rest[:n]
+		}
+		if long = long || len(line)+len(rest) > maxDocument; long {
+			line = line[:min(len(line), 4<<10)]
+		} else {
+			line = append(line, rest...)
+		}
+		if s.pos += len(rest); n >= 0 {
+			s.pos++
+			break
+		}
+	}
+	return line
+}
+
 func (s *splitter) skipLine() {
 	for s.pos < s.end || s.fill() {
 		if n := bytes.IndexByte(s.buf[s.pos:s.end], '\n'); n >= 0 {
@@ -307,12 +315,12 @@ func (s *splitter) skipLine() {
 
 // add takes a document or, with a head, an element.
 func (s *splitter) add(data []byte, line int64, head []byte) {
-	if s.out != nil && !bytes.Equal(s.out.head, head) {
+	if s.out != nil && (!bytes.Equal(s.out.head, head) || s.out.stamped != s.stamped) {
 		s.flush()
 	}
 	if s.out == nil {
 		block := s.newBlock()
-		s.out = &batch{file: s.file, line: line, head: bytes.Clone(head), data: block[:0], block: block}
+		s.out = &batch{file: s.file, line: line, head: bytes.Clone(head), data: block[:0], block: block, stamped: s.stamped}
 	}
 	s.out.data = append(s.out.data, data...)
 	s.out.ends = append(s.out.ends, len(s.out.data))

@@ -128,6 +128,9 @@ func foldedLine(f audit.Folded) string {
 	if parts == nil {
 		return ""
 	}
+	if f.Findings > 0 {
+		parts = append(parts, counted(int64(f.Findings), "finding"))
+	}
 	return "nodes and EKS components are not shown: " + strings.Join(parts, ", ") + "; add --all to show them"
 }
 
@@ -178,13 +181,30 @@ func (a *app) tellAudit(output string, r *audit.Result) {
 		}
 		a.notice(damageLine(d))
 	}
+	if line := ignoredLine(r.Ignored); line != "" && output != "json" && output != "ndjson" {
+		a.notice(line)
+	}
 	if c := r.Counts; c.CloudTrailEvents+c.KubernetesEvents == 0 {
 		a.notice("no CreateSession, no AssumeRole and no request to an API server found in these logs")
 	}
 }
 
+// ignoredLine says what was known to be no event; empty: nothing.
+func ignoredLine(list []audit.Ignored) string {
+	var parts []string
+	for _, i := range list {
+		parts = append(parts, fmt.Sprintf("%s (%d)", i.What, i.Count))
+	}
+	if parts == nil {
+		return ""
+	}
+	return "ignored, because they are not events: " + strings.Join(parts, ", ")
+}
+
 func damageLine(d audit.Damage) string {
 	switch {
+	case d.Line == 0 && strings.HasPrefix(d.Why, "unsupported format"):
+		return fmt.Sprintf("%s was not read: %s", d.File, d.Why)
 	case d.Line == 0:
 		return fmt.Sprintf("%s was not read to its end: %s", d.File, d.Why)
 	case d.Count == 1:

@@ -63,8 +63,9 @@ func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *aud
 		Folded   audit.Folded    `json:"folded,omitzero"`
 		Findings []audit.Finding `json:"findings"`
 		Damage   []audit.Damage  `json:"damage"`
+		Ignored  []audit.Ignored `json:"ignored,omitempty"`
 		Counts   audit.Counts    `json:"counts"`
-	}{r.Folded, append([]audit.Finding{}, r.Findings...), append([]audit.Damage{}, r.Damage...), r.Counts}
+	}{r.Folded, append([]audit.Finding{}, r.Findings...), append([]audit.Damage{}, r.Damage...), r.Ignored, r.Counts}
 	data, err := json.MarshalIndent(rest, "", "  ")
 	if err != nil {
 		return err
@@ -131,6 +132,11 @@ func writeAuditLines(w *bufio.Writer, answer string, records auditRecords, r *au
 	}
 	for _, d := range r.Damage {
 		if err := line("damage", d); err != nil {
+			return err
+		}
+	}
+	for _, i := range r.Ignored {
+		if err := line("ignored", i); err != nil {
 			return err
 		}
 	}
