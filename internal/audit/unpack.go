@@ -34,7 +34,7 @@ func plain(r io.Reader, found *tally) (io.Reader, error) {
 		if err != nil && len(head) == 0 {
 			return in, nil // its error comes with the first read
 		}
-		if !bytes.HasPrefix(head, gzipMagic) {
+		if !bytes.HasPrefix(head, []byte(gzipMagic)) {
 			return text8(in, found)
 		}
 		members := &members{in: in}
@@ -47,7 +47,7 @@ func plain(r io.Reader, found *tally) (io.Reader, error) {
 	return nil, &unsupported{fmt.Sprintf("gzip within gzip more than %d times", maxPacked)}
 }
 
-var gzipMagic = []byte{0x1f, 0x8b} // RFC 1952 §2.3.1
+const gzipMagic = "\x1f\x8b" // RFC 1952 §2.3.1
 
 // members reads one member of gzip after the other. Firehose may put a newline
 // between them.

@@ -272,7 +272,7 @@ func (p *parser) unpack(text []byte, level int, from origin) error {
 		p.damage(whyPacked)
 		return nil
 	}
-	if bytes.HasPrefix(data, gzipMagic) {
+	if bytes.HasPrefix(data, []byte(gzipMagic)) {
 		r, err := gzip.NewReader(bytes.NewReader(data))
 		if err == nil {
 			data, err = io.ReadAll(io.LimitReader(r, maxDocument+1))

@@ -62,7 +62,7 @@ func outside() map[string][]string {
 		"github.com/spf13/":     {"internal/cli"},
 		"go.uber.org/zap":       {"internal/cli", "internal/session"},
 		"k8s.io/":               {}, // its types cost every start; tests only
-		"go.yaml.in/yaml/v3":    {"internal/config", "internal/doctor", "internal/kubeconfig", "internal/provision", "internal/sandbox"},
+		"go.yaml.in/yaml/v3":    {"internal/audit", "internal/config", "internal/doctor", "internal/kubeconfig", "internal/provision", "internal/sandbox"},
 		"golang.org/x/term":     {},
 		"github.com/aws/":       {"internal/awsapi", "internal/cache", "internal/cli", "internal/config", "internal/doctor", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"github.com/rogpeppe/":  {"internal/awsfiles", "internal/provision"}, // diff
