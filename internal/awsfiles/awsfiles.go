@@ -1,6 +1,6 @@
-// Package awsfiles edits the AWS config file: one key of one profile, every
-// other byte as it was, whole or not at all. It judges no credentials and does
-// not read ~/.aws/credentials.
+// Package awsfiles edits the AWS config file: keys of one profile, every other
+// byte as it was, whole or not at all. Of the credentials file it finds which
+// settings win over those, and no value.
 //
 // The format: AWS SDKs and Tools Reference Guide, "Shared config and credentials
 // files". It is defined by its readers; where this package must choose it follows
@@ -10,34 +10,9 @@ package awsfiles
 import (
 	"context"
 	"fmt"
-	"path/filepath"
-	"runtime"
-	"strings"
 
 	"github.com/eks-x509/eks-x509/internal/safefile"
 )
-
-// Path is where the AWS config file is: $AWS_CONFIG_FILE, or .aws/config in the
-// home directory.
-func Path(getenv func(string) string) (string, error) {
-	path := getenv("AWS_CONFIG_FILE")
-	if path == "" {
-		path = "~/.aws/config"
-	}
-	rest, inHome := strings.CutPrefix(filepath.ToSlash(path), "~/")
-	if !inHome {
-		return path, nil
-	}
-	variable := "HOME"
-	if runtime.GOOS == "windows" {
-		variable = "USERPROFILE"
-	}
-	home := getenv(variable)
-	if home == "" {
-		return "", fmt.Errorf("finding the AWS config file: no home directory found (%s is not set)", variable)
-	}
-	return filepath.Join(home, filepath.FromSlash(rest)), nil
-}
 
 // maxFile bounds what is read as a config file, in bytes.
 const maxFile = 16 << 20
@@ -47,7 +22,7 @@ const maxFile = 16 << 20
 func Read(path string) ([]byte, error) {
 	data, err := safefile.ReadWhole(path, maxFile)
 	if err != nil {
-		return nil, fmt.Errorf("reading the AWS config file: %w", err)
+		return nil, fmt.Errorf("reading %q: %w", path, err)
 	}
 	return data, nil
 }

@@ -46,33 +46,6 @@ func to(text string) func([]byte) ([]byte, error) {
 	return func([]byte) ([]byte, error) { return []byte(text), nil }
 }
 
-func TestPath(t *testing.T) {
-	t.Parallel()
-	home := "HOME"
-	if runtime.GOOS == "windows" {
-		home = "USERPROFILE"
-	}
-	for _, row := range []struct {
-		name      string
-		env       map[string]string
-		want, err string
-	}{
-		{"at home", map[string]string{home: "h"}, filepath.Join("h", ".aws", "config"), ""},
-		{"named", map[string]string{"AWS_CONFIG_FILE": "a/b", home: "h"}, "a/b", ""},
-		{"named from home", map[string]string{"AWS_CONFIG_FILE": "~/a/b", home: "h"}, filepath.Join("h", "a", "b"), ""},
-		{"a name like home's", map[string]string{"AWS_CONFIG_FILE": "~a"}, "~a", ""},
-		{"no home", nil, "", "finding the AWS config file: no home directory found (" + home + " is not set)"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			got, err := Path(func(name string) string { return row.env[name] })
-			if got != row.want || fmt.Sprint(err) != row.err && (err != nil || row.err != "") {
-				t.Errorf("%q, %v", got, err)
-			}
-		})
-	}
-}
-
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	top := t.TempDir()

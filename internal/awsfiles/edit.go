@@ -11,7 +11,9 @@ import (
 )
 
 const (
-	key = "credential_process"
+	process = "credential_process"
+	region  = "region"
+
 	bom = "\ufeff"
 )
 
@@ -28,8 +30,37 @@ func SetCredentialProcess(data []byte, profile, command string) (edited []byte, 
 	if err := checkText(data); err != nil {
 		return nil, nil, err
 	}
-	f := parse(data, profile)
+	f := parse(data, profile, process)
 	return f.set(command), f.warnings(profile), nil
+}
+
+// SetRegion puts region = name into the profile, as SetCredentialProcess does. If the
+// profile has a region already, it is only replaced if replace is set.
+func SetRegion(data []byte, profile, name string, replace bool) ([]byte, error) {
+	if err := checkProfile(profile); err != nil {
+		return nil, err
+	}
+	if err := checkCommand(name); err != nil {
+		return nil, err
+	}
+	if err := checkText(data); err != nil {
+		return nil, err
+	}
+	f := parse(data, profile, region)
+	if f.value() != "" && !replace {
+		return data, nil
+	}
+	return f.set(name), nil
+}
+
+// value is that of the key, empty if the profile does not have it.
+func (f *file) value() string {
+	for _, s := range f.settings {
+		if s.key == f.key {
+			return uncommented(s.value)
+		}
+	}
+	return ""
 }
 
 func checkProfile(name string) error {
@@ -83,7 +114,7 @@ func checkText(data []byte) error {
 
 // set returns the file's text with the command.
 func (f *file) set(command string) []byte {
-	switch has := func(s *setting) bool { return s.key == key }; {
+	switch has := func(s *setting) bool { return s.key == f.key }; {
 	case slices.ContainsFunc(f.settings, has):
 		f.replace(command)
 	case len(f.sections) > 0:
@@ -99,7 +130,7 @@ func (f *file) set(command string) []byte {
 func (f *file) replace(command string) {
 	first := true
 	for _, s := range f.settings {
-		if s.key != key {
+		if s.key != f.key {
 			continue
 		}
 		for _, nested := range s.nested {
@@ -110,7 +141,7 @@ func (f *file) replace(command string) {
 		case !first:
 			*line = ""
 		case s.value != command || s.indent != indent(*line):
-			*line = s.indent + key + " = " + command + ending(*line)
+			*line = s.indent + f.key + " = " + command + ending(*line)
 		}
 		first = false
 	}
@@ -124,13 +155,13 @@ func (f *file) add(command string) {
 	if ending(f.lines[header.line]) == "" {
 		f.lines[header.line] += eol
 	}
-	f.lines[header.line] += header.indent + key + " = " + command + eol
+	f.lines[header.line] += header.indent + f.key + " = " + command + eol
 }
 
 func (f *file) addSection(command string) {
 	last := len(f.lines) - 1
 	eol := f.eol(last)
-	section := "[" + f.header + "]" + eol + key + " = " + command + eol
+	section := "[" + f.header + "]" + eol + f.key + " = " + command + eol
 	if last < 0 {
 		f.lines = []string{section}
 		return
@@ -160,7 +191,7 @@ func (f *file) warnings(profile string) []string {
 	var all []string
 	for _, s := range f.settings {
 		if fights(s.key) {
-			all = append(all, fmt.Sprintf("profile %q also has %s, which an SDK may prefer to %s", profile, s.key, key))
+			all = append(all, fmt.Sprintf("profile %q also has %s, which an SDK may prefer to %s", profile, s.key, process))
 		}
 	}
 	if strings.ContainsAny(profile, " \t") {

@@ -184,7 +184,7 @@ func added(t *testing.T, old, lines []string) int {
 			continue
 		}
 		count++
-		if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, key+" = ") && !strings.HasPrefix(text, "[") {
+		if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, process+" = ") && !strings.HasPrefix(text, "[") {
 			t.Errorf("a new line %q", line)
 		}
 	}
@@ -198,5 +198,5 @@ func added(t *testing.T, old, lines []string) int {
 
 func maybeOurs(line string) bool {
 	s, ok := parseSetting(line)
-	return ok && s.key == key || indent(line) != ""
+	return ok && s.key == process || indent(line) != ""
 }

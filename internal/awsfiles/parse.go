@@ -13,6 +13,7 @@ const (
 type file struct {
 	lines    []string // with their endings
 	header   string   // what stands in the brackets of the profile's section
+	key      string   // that is to be set
 	sections []section
 	settings []*setting
 	doubled  bool // more than one section is the profile's
@@ -31,8 +32,8 @@ type setting struct {
 	nested []int  // lines that continue the value
 }
 
-func parse(data []byte, profile string) *file {
-	f := &file{header: sectionName(profile)}
+func parse(data []byte, profile, key string) *file {
+	f := &file{header: sectionName(profile), key: key}
 	f.lines = strings.SplitAfter(string(data), "\n")
 	if last := len(f.lines) - 1; f.lines[last] == "" {
 		f.lines = f.lines[:last]
@@ -85,10 +86,10 @@ func (r *sectionReader) read(i int, line string) {
 	}
 	// For Python this line continues the last value. For Go it does so only if
 	// that is empty; else it is a setting, though one indented too deep.
-	if ok && r.last.key != key && uncommented(r.last.value) != "" {
+	if ok && r.last.key != r.key && uncommented(r.last.value) != "" {
 		s.indent = r.last.indent
 		r.settings = append(r.settings, s)
-		if s.key == key {
+		if s.key == r.key {
 			r.last = s
 		}
 		return

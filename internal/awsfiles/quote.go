@@ -19,18 +19,23 @@ func Quote(goos string, args []string) string {
 	return strings.Join(quoted, " ")
 }
 
+// plain needs no quotes, as letters and digits.
+const plain = "%+,-./:=@_"
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
 // quotePOSIX is for sh and for Python's shlex. It uses backslashes, since
 // aws-sdk-go-v2 takes away quotes that a value begins and ends with, even if they
 // are of different words, and takes " #" for a comment even within quotes.
 func quotePOSIX(arg string) string {
-	const plain = "%+,-./:=@_"
 	if arg == "" {
 		return "''"
 	}
 	var b strings.Builder
 	for _, c := range []byte(arg) {
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c >= utf8.RuneSelf
-		if !letter && strings.IndexByte(plain, c) < 0 {
+		if c < utf8.RuneSelf && !isAlphanumeric(c) && strings.IndexByte(plain, c) < 0 {
 			b.WriteByte('\\')
 		}
 		b.WriteByte(c)

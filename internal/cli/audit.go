@@ -113,6 +113,15 @@ func (a *app) openLogs(lists ...[]string) ([][]audit.Input, error) {
 	if len(all) == 0 {
 		return nil, misuse("no --cloudtrail and no --kubernetes given")
 	}
+	for i, paths := range lists {
+		lists[i] = slices.Clone(paths)
+		for j, path := range paths {
+			var err error
+			if lists[i][j], err = config.ExpandHome(path, a.Getenv); err != nil {
+				return nil, misuse("invalid path of a log: %w", err)
+			}
+		}
+	}
 	stdin := 0
 	for _, path := range all {
 		if path == "" {

@@ -23,6 +23,7 @@ import (
 
 // Env is the world around the program.
 type Env struct {
+	Program        string   // as it was called
 	Args           []string // without the program's name
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -48,7 +49,7 @@ func OS() Env {
 		}
 		return os.Getenv(name)
 	}
-	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: getenv, Environ: os.Environ, Now: time.Now, Parent: os.Getppid()}
+	return Env{Program: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: getenv, Environ: os.Environ, Now: time.Now, Parent: os.Getppid()}
 }
 
 // app is what the commands share: the world, and what they have to say about
@@ -112,6 +113,8 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 		SilenceErrors:      true,
 		SilenceUsage:       true,
 		DisableSuggestions: true, // cobra's spread the error over lines; unknownCommand makes one
+
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.expandHome(cmd) },
 
 		SuggestionsMinimumDistance: 2,
 		Args:                       cobra.ArbitraryArgs,

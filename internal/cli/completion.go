@@ -86,7 +86,7 @@ func (a *app) profileNames() []string {
 
 // clusterNames are those of our contexts in the kubeconfig.
 func (a *app) clusterNames() []string {
-	paths, err := a.kubeconfigPaths("")
+	paths, _, err := a.kubeconfigs("")
 	if err != nil {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
 	"runtime"
 	"strings"
 
@@ -27,8 +26,9 @@ func newConfigAWSCmd(a *app) *cobra.Command {
 		Use:   "aws",
 		Short: "Add a profile to ~/.aws/config whose credential_process is eks-x509",
 		Long: `Add a profile to ~/.aws/config (or $AWS_CONFIG_FILE) whose credential_process is
-eks-x509 with these settings. Only that line of that profile is touched. What
-would change is shown, and asked for at the terminal unless --yes.`,
+eks-x509 with these settings, and its region if it has none or --region is given. Only
+these lines of that profile are changed. What would change is shown, and asked for at
+the terminal unless --yes.`,
 		Example: "  eks-x509 config aws --profile prod --name prod-x509\n  eks-x509 config aws --dry-run",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runConfigAWS(cmd.Context(), a, cmd, flags) },
@@ -52,7 +52,7 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 	if name == "" {
 		name = "x509"
 	}
-	self, err := os.Executable()
+	self, err := a.programPath(true)
 	if err != nil {
 		return err
 	}
@@ -64,11 +64,16 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 	if err := config.CheckPath("AWS_CONFIG_FILE", a.Getenv("AWS_CONFIG_FILE")); err != nil {
 		return err
 	}
-	path, err := awsfiles.Path(a.Getenv)
+	path, err := config.AWSConfigFile(a.Getenv)
 	if err != nil {
-		return misuse("%w", err)
+		return err
 	}
+	_, replace := given(cmd)["region"]
 	edit := func(data []byte) ([]byte, error) {
+		data, err := awsfiles.SetRegion(data, name, c.Region, replace)
+		if err != nil {
+			return nil, err
+		}
 		edited, warnings, err := awsfiles.SetCredentialProcess(data, name, command)
 		for _, w := range warnings {
 			a.warn(w)
@@ -81,6 +86,9 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 	}
 	after, err := edit(before)
 	if err != nil {
+		return err
+	}
+	if err := a.warnOfRivals(name); err != nil {
 		return err
 	}
 	diff := awsfiles.Diff(before, after, path)
@@ -105,6 +113,23 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 	}
 	a.notice("wrote " + path)
 	a.notice("next: aws --profile " + safetext.Quote(name) + " sts get-caller-identity")
+	return nil
+}
+
+// warnOfRivals says what of the credentials file the AWS tools use in place of
+// credential_process; SetCredentialProcess says so of the config file.
+func (a *app) warnOfRivals(profile string) error {
+	credentialsPath, err := config.AWSCredentialsFile(a.Getenv)
+	if err != nil {
+		return err
+	}
+	credentials, err := awsfiles.Read(credentialsPath)
+	if err != nil {
+		a.say("warning", err.Error())
+	}
+	for _, rival := range awsfiles.Rivals(nil, credentials, "", credentialsPath, profile) {
+		a.say("warning", rival+", which AWS tools use instead of credential_process: remove it, or choose another --name")
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -78,6 +79,9 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 		return err
 	}
 	for name, value := range values {
+		if path, err := config.ExpandHome(value, a.Getenv); err == nil && config.IsPath(name) {
+			value = path // getenv may have no home
+		}
 		if err := passwordFile(name, value); err != nil {
 			return err
 		}
@@ -175,14 +179,17 @@ func (a *app) askMissing(ctx context.Context, has map[string]bool, values map[st
 	return nil
 }
 
-// variablesBut is the environment without some variables.
+// variablesBut is the environment without some variables, HOME maybe: paths are expanded.
 func (a *app) variablesBut(names ...string) func(string) string {
 	return func(name string) string {
-		for _, n := range names {
-			if n == name {
-				return ""
-			}
+		if slices.Contains(names, name) {
+			return ""
 		}
-		return a.Getenv(name)
+		value := a.Getenv(name)
+		isPath := slices.ContainsFunc(config.Settings(), func(s config.Setting) bool { return s.Env == name && s.IsPath() })
+		if path, err := config.ExpandHome(value, a.Getenv); err == nil && isPath {
+			return path
+		}
+		return value
 	}
 }

@@ -117,7 +117,7 @@ func (a *app) doctorInput(cmd *cobra.Command, c config.Config, configErr error, 
 			in.Environ = append(in.Environ, name)
 		}
 	}
-	paths, err := a.kubeconfigPaths(flags.kubeconfig)
+	paths, _, err := a.kubeconfigs(flags.kubeconfig)
 	in.Kubeconfig, in.KubeconfigErr = paths, err
 	contexts, err := kubeContexts(paths)
 	if in.KubeconfigErr == nil {

@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -22,7 +20,7 @@ import (
 
 // kubeEntry is what is to be written.
 func (a *app) kubeEntry(ctx context.Context, cmd *cobra.Command, c config.Config, cluster awsapi.Cluster, flags updateFlags) (kubeconfig.Entry, error) {
-	command, err := a.pluginCommand(flags.absolutePath)
+	command, err := a.programPath(flags.absolutePath)
 	if err != nil {
 		return kubeconfig.Entry{}, err
 	}
@@ -75,29 +73,6 @@ func (a *app) kubeEntry(ctx context.Context, cmd *cobra.Command, c config.Config
 	return entry, ekstoken.CheckClusterName(which[1])
 }
 
-// pluginCommand is how kubectl is to start us: by name if PATH leads here.
-func (a *app) pluginCommand(absolutePath bool) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	if absolutePath {
-		return self, nil
-	}
-	const name = "eks-x509"
-	if found, err := exec.LookPath(name); err == nil && sameFile(found, self) {
-		return name, nil
-	}
-	a.warn("PATH does not lead to this eks-x509: its whole path is written; after installing it, run this again")
-	return self, nil
-}
-
-func sameFile(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
-}
-
 // interactiveMode is Never, unless the key's password may have to be asked for.
 func (a *app) interactiveMode(ctx context.Context, c config.Config) string {
 	c.Password.Inline = "" // a variable of this shell may not be there later
@@ -142,15 +117,17 @@ func (a *app) settingsAsArgs(cmd *cobra.Command, selfContained bool) ([]string, 
 	}
 	if fromFile {
 		from := []string{"--profile", profile}
-		path := flags["config"]
-		if path == "" {
-			path = a.Getenv("EKS_X509_CONFIG")
-		}
-		if path != "" {
-			path, err = filepath.Abs(path)
+		if flags["config"] != "" || a.Getenv("EKS_X509_CONFIG") != "" {
+			path, err := config.UserFile(flags, a.Getenv)
+			if err == nil {
+				path, err = filepath.Abs(path)
+			}
+			if err != nil {
+				return nil, err
+			}
 			from = append(from, "--config", path)
 		}
 		args = append(from, args...)
 	}
-	return args, err
+	return args, nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/eks-x509/eks-x509/internal/config"
-	"github.com/eks-x509/eks-x509/internal/kubeconfig"
 )
 
 // fileFlag is a flag that takes a file's name, and refuses a file's content: it
@@ -73,16 +72,4 @@ func passwordFile(name, value string) error {
 		return &config.Error{Where: name, Err: fmt.Errorf("%s takes the name of a file that is there; this one is not shown, as it may be the password", name)}
 	}
 	return nil
-}
-
-// kubeconfigPaths are the kubeconfigs of a flag or the environment.
-func (a *app) kubeconfigPaths(flag string) ([]string, error) {
-	if err := config.CheckPathList("KUBECONFIG", a.Getenv("KUBECONFIG")); err != nil {
-		return nil, err
-	}
-	paths, err := kubeconfig.Paths(flag, a.Getenv)
-	if err != nil {
-		return nil, &usageError{err}
-	}
-	return paths, nil
 }

@@ -100,7 +100,7 @@ func runKubeconfigUpdate(ctx context.Context, a *app, cmd *cobra.Command, flags 
 	if err := flags.check(cmd); err != nil {
 		return err
 	}
-	paths, err := a.kubeconfigPaths(flags.kubeconfig)
+	paths, unread, err := a.kubeconfigs(flags.kubeconfig)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func runKubeconfigUpdate(ctx context.Context, a *app, cmd *cobra.Command, flags 
 	if err != nil {
 		return err
 	}
-	return a.writeKubeconfig(ctx, paths, entry, flags)
+	return a.writeKubeconfig(ctx, paths, unread, entry, flags)
 }
 
 func (f updateFlags) check(cmd *cobra.Command) error {

@@ -34,7 +34,7 @@ func newKubeconfigListCmd(a *app) *cobra.Command {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			paths, err := a.kubeconfigPaths(path)
+			paths, _, err := a.kubeconfigs(path)
 			if err != nil {
 				return err
 			}
@@ -97,7 +97,7 @@ only they use. Contexts of other programs are never touched.`,
 			return a.contextNames(path), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			paths, err := a.kubeconfigPaths(path)
+			paths, _, err := a.kubeconfigs(path)
 			if err != nil {
 				return err
 			}
@@ -150,7 +150,7 @@ func (e *noContextError) Error() string { return "no such context of eks-x509 fo
 
 // contextNames completes contexts of ours.
 func (a *app) contextNames(path string) []string {
-	paths, err := a.kubeconfigPaths(path)
+	paths, _, err := a.kubeconfigs(path)
 	if err != nil {
 		return nil
 	}

@@ -18,7 +18,7 @@ type conflictError struct{ conflict string }
 func (e *conflictError) Error() string { return e.conflict + ", and there is no terminal to ask at" }
 
 // writeKubeconfig writes the entry where kubectl will find it, and says so if it does.
-func (a *app) writeKubeconfig(ctx context.Context, paths []string, entry kubeconfig.Entry, flags updateFlags) error {
+func (a *app) writeKubeconfig(ctx context.Context, paths []string, unread string, entry kubeconfig.Entry, flags updateFlags) error {
 	files := kubeconfig.Load(paths)
 	places := files.Places(entry)
 	targets := places.Paths(!flags.noCurrent)
@@ -41,7 +41,12 @@ func (a *app) writeKubeconfig(ctx context.Context, paths []string, entry kubecon
 			return err
 		}
 	}
-	return a.reportKubeconfig(paths, places, entry, files.Has(entry.Context), flags.noCurrent)
+	after := kubeconfig.Load(paths)
+	problem := after.Problem(entry, !flags.noCurrent)
+	if unread != "" {
+		problem = fmt.Sprintf("KUBECONFIG has %q, and kubectl does not expand ~ there", unread)
+	}
+	return a.reportKubeconfig(after, places, entry, report{files.Has(entry.Context), !flags.noCurrent, problem})
 }
 
 // showKubeconfig prints the files as they would be.
@@ -83,9 +88,15 @@ func (a *app) allowReplacing(ctx context.Context, conflicts []string, force bool
 	return nil
 }
 
+// report is what happened to an entry.
+type report struct {
+	known   bool   // there was a context of this name
+	current bool   // it was made the current one
+	problem string // why kubectl would not use it
+}
+
 // reportKubeconfig says what was done, as kubectl sees it.
-func (a *app) reportKubeconfig(paths []string, places kubeconfig.Places, entry kubeconfig.Entry, known, noCurrent bool) error {
-	files := kubeconfig.Load(paths)
+func (a *app) reportKubeconfig(files kubeconfig.Files, places kubeconfig.Places, entry kubeconfig.Entry, r report) error {
 	for _, item := range files.Items() {
 		if item.Context == entry.Context && item.Insecure {
 			setting := "clusters." + entry.Cluster + ".insecure-skip-tls-verify"
@@ -98,11 +109,11 @@ func (a *app) reportKubeconfig(paths []string, places kubeconfig.Places, entry k
 	if abs, err := filepath.Abs(place); err == nil {
 		place = abs
 	}
-	done := map[bool]string{false: "Added new context %s to %s\n", true: "Updated context %s in %s\n"}[known]
-	if problem := files.Problem(entry, !noCurrent); problem != "" {
-		a.warn("kubectl does not use this context: " + problem)
+	done := map[bool]string{false: "Added new context %s to %s\n", true: "Updated context %s in %s\n"}[r.known]
+	if r.problem != "" {
+		a.warn("kubectl does not use this context: " + r.problem)
 		done = "Wrote context %s to %s\n"
-	} else if !noCurrent && places.Current != places.Context {
+	} else if r.current && places.Current != places.Context {
 		a.notice("the current context is set in " + places.Current)
 	}
 	return a.out.print(done, entry.Context, place)

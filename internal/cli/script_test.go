@@ -31,10 +31,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	program := os.Args[0] // testscript cuts it
 	testscript.Main(m, map[string]func(){"eks-x509": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		env, end := spied(OS())
+		env.Program = program
 		code := Run(ctx, env)
 		end()
 		os.Exit(code)

@@ -88,7 +88,7 @@ your own. It holds no account and no region: StackSets can carry it to many.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			s, err := flags.spec(cmd)
+			s, err := flags.spec(cmd, a.Getenv)
 			if err != nil {
 				return err
 			}

@@ -33,7 +33,7 @@ is given.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			s, err := flags.spec(cmd)
+			s, err := flags.spec(cmd, a.Getenv)
 			if err != nil {
 				return err
 			}

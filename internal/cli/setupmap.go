@@ -147,7 +147,7 @@ func (a *app) wantedMappings(cmd *cobra.Command, flags mapFlags, admin adminFlag
 		wanted = append(wanted, clusterMapping{name, provision.Mapping{RoleARN: flags.roleARN, Username: flags.username, Groups: flags.groups}})
 	}
 	if len(wanted) == 0 {
-		if wanted, err = mappingsOfFile(cmd, flags.spec); err != nil {
+		if wanted, err = mappingsOfFile(a, cmd, flags.spec); err != nil {
 			return client, nil, err
 		}
 	}
@@ -163,8 +163,8 @@ func (a *app) wantedMappings(cmd *cobra.Command, flags mapFlags, admin adminFlag
 
 // mappingsOfFile are those of its clusters that are still on aws-auth, without the
 // role.
-func mappingsOfFile(cmd *cobra.Command, flags specFlags) ([]clusterMapping, error) {
-	s, err := flags.spec(cmd)
+func mappingsOfFile(a *app, cmd *cobra.Command, flags specFlags) ([]clusterMapping, error) {
+	s, err := flags.spec(cmd, a.Getenv)
 	if err != nil {
 		return nil, err
 	}

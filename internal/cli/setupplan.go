@@ -30,7 +30,7 @@ executed and leaves nothing behind.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			s, err := flags.spec(cmd)
+			s, err := flags.spec(cmd, a.Getenv)
 			if err != nil {
 				return err
 			}

@@ -80,7 +80,7 @@ func openSpec(file string) (provision.Spec, error) {
 const defaultSpecFile = "access.yaml"
 
 // spec is what the file or the flags say, complete.
-func (f *specFlags) spec(cmd *cobra.Command) (provision.Spec, error) {
+func (f *specFlags) spec(cmd *cobra.Command, getenv func(string) string) (provision.Spec, error) {
 	var s provision.Spec
 	var byFlags []string
 	for name := range given(cmd) {
@@ -119,6 +119,10 @@ func (f *specFlags) spec(cmd *cobra.Command) (provision.Spec, error) {
 	read := func(path *string) ([]byte, error) {
 		if *path == "" {
 			return nil, nil
+		}
+		var err error
+		if *path, err = config.ExpandHome(*path, getenv); err != nil {
+			return nil, err
 		}
 		if !filepath.IsAbs(*path) && file != "" {
 			*path = filepath.Join(base, *path) // as the file says it

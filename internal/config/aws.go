@@ -171,9 +171,9 @@ func (s source) password(c *Config) error {
 	case inline:
 		c.Password = Password{Inline: s.flags["pkcs8-password"], OnCommandLine: true}
 	case file:
-		c.Password = Password{File: s.flags["key-password-file"]}
+		c.Password = Password{File: s.value("key-password-file")}
 	default:
-		c.Password = Password{Inline: s.getenv("EKS_X509_KEY_PASSWORD"), File: s.getenv("EKS_X509_KEY_PASSWORD_FILE")}
+		c.Password = Password{Inline: s.getenv("EKS_X509_KEY_PASSWORD"), File: s.expand(s.getenv("EKS_X509_KEY_PASSWORD_FILE"))}
 		if c.Password.Inline == "" {
 			c.Password.Inline = s.getenv("EKS_X509_PKCS8_PASSWORD")
 		}

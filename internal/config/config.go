@@ -126,7 +126,7 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 	}
 	c := s.keyFiles()
 	c.ClusterName, c.RoleSessionName = s.value("cluster-name"), s.value("role-session-name")
-	c.TLS, c.Cache = TLS{CABundle: getenv("AWS_CA_BUNDLE")}, Cache{Dir: s.cacheDir()}
+	c.TLS, c.Cache = TLS{CABundle: s.expand(getenv("AWS_CA_BUNDLE"))}, Cache{Dir: s.cacheDir()}
 	if c.Proxy, err = proxy(getenv); err != nil {
 		return Config{}, err
 	}

@@ -86,7 +86,13 @@ func Files(flags map[string]string, getenv func(string) string) []string {
 func UserFile(flags map[string]string, getenv func(string) string) (string, error) {
 	s := source{flags: flags, getenv: getenv}
 	if path := s.fromPerson("config"); path != "" {
-		return path, CheckPath(s.where("config"), path)
+		if err := CheckPath(s.where("config"), path); err != nil {
+			return "", err
+		}
+		if _, err := ExpandHome(path, getenv); err != nil {
+			return "", invalid(s.where("config"), "%w", err)
+		}
+		return path, nil
 	}
 	if dir := configHome(getenv); dir != "" {
 		return filepath.Join(dir, "eks-x509", "config.yaml"), nil
@@ -119,6 +125,9 @@ func (s source) withFiles() (source, error) {
 		return s, err
 	}
 	var files []*file
+	if err := s.checkHome(); err != nil { // before a file is looked for
+		return s, err
+	}
 	for _, p := range s.places() {
 		f, err := readFile(p, s.getenv)
 		if err != nil {
@@ -148,7 +157,11 @@ func (s source) withFiles() (source, error) {
 	for _, f := range files {
 		s.layers = append(s.layers, f.sections[DefaultProfile])
 	}
-	return s, s.checkTrust()
+	if err := s.checkHome(); err != nil {
+		return s, err
+	}
+	err := s.checkTrust() // which changes s
+	return s, err
 }
 
 func (s source) noProfile(names []string) error {
@@ -208,21 +221,15 @@ func (f *file) resolvePaths(getenv func(string) string) {
 			if !ok || !s.IsPath() {
 				continue
 			}
-			if rest, ok := strings.CutPrefix(e.value, "~/"); ok && homeDir(getenv) != "" {
-				e.value = filepath.Join(homeDir(getenv), rest)
-			} else if !filepath.IsAbs(e.value) {
+			// A ~ that can't be expanded stays, for checkPaths.
+			if path, err := ExpandHome(e.value, getenv); err != nil {
+				continue
+			} else if e.value = path; !filepath.IsAbs(e.value) {
 				e.value = filepath.Join(filepath.Dir(f.path), e.value)
 			}
 			section[s.Name] = e
 		}
 	}
-}
-
-func homeDir(getenv func(string) string) string {
-	if runtime.GOOS == "windows" {
-		return getenv("USERPROFILE")
-	}
-	return getenv("HOME")
 }
 
 // parse reads a configuration file, strictly: what it does not know is an error

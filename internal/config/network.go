@@ -4,8 +4,11 @@ package config
 // SDK's affair: proxy, roots, endpoints and their kinds.
 func LoadNetwork(getenv func(string) string) (Config, error) {
 	s := source{flags: map[string]string{}, getenv: getenv}
-	c := Config{TLS: TLS{CABundle: getenv("AWS_CA_BUNDLE")}, Endpoints: map[string]string{}}
+	c := Config{TLS: TLS{CABundle: s.expand(getenv("AWS_CA_BUNDLE"))}, Endpoints: map[string]string{}}
 	err := s.checkPaths()
+	if err == nil {
+		err = s.checkHome()
+	}
 	for _, name := range PathVariables() { // the SDK's are read with its credentials
 		if err == nil {
 			err = CheckPathList(name, getenv(name))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,6 +67,11 @@ func FileSettings() []Setting {
 // IsPath says whether the value is a path.
 func (s Setting) IsPath() bool { return s.Value == "FILE" || s.Value == "DIR" }
 
+// IsPath says so of the setting of this name.
+func IsPath(name string) bool {
+	return slices.ContainsFunc(Settings(), func(s Setting) bool { return s.Name == name && s.IsPath() })
+}
+
 // source looks settings up: a flag that was given, else its variable, else the
 // configuration files.
 type source struct {
@@ -94,6 +100,14 @@ func (s source) variables(name string) []string {
 
 // lookup gives a setting's value, and what it came from as the person wrote it.
 func (s source) lookup(name string) (value, where string) {
+	value, where = s.unexpanded(name)
+	if strings.HasPrefix(value, "~") && IsPath(name) {
+		value = s.expand(value)
+	}
+	return value, where
+}
+
+func (s source) unexpanded(name string) (value, where string) {
 	if v, ok := s.flags[name]; ok {
 		return v, "--" + name
 	}
@@ -115,10 +129,8 @@ func (s source) where(name string) string { _, w := s.lookup(name); return w }
 
 // fromPerson is a setting that no file can have: which file, which profile.
 func (s source) fromPerson(name string) string {
-	if v, ok := s.flags[name]; ok {
-		return v
-	}
-	return s.getenv(envName(name))
+	s.layers = nil
+	return s.value(name)
 }
 
 func (s source) missing(name string) *Error {

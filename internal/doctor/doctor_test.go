@@ -138,6 +138,9 @@ func (p *patient) write(name, text string) string {
 	return path
 }
 
+// self is the program.
+func (p *patient) self() string { return filepath.Join(p.home, "eks-x509") }
+
 // configure writes a configuration file and chooses it.
 func (p *patient) configure(text string) {
 	p.t.Helper()

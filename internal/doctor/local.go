@@ -33,6 +33,7 @@ func localChecks() []Check {
 		{Name: "cache", Why: "sessions are kept here between calls; they are as good as the key until they end",
 			Needs: []string{"configuration"}, run: checkCache},
 		{Name: "environment", Why: "variables can lead AWS's tools, kubectl or us elsewhere", run: checkEnvironment},
+		{Name: "AWS profiles", Why: "the AWS tools run a profile's credential_process only if nothing else of that profile gives credentials", run: checkAWSProfiles},
 		{Name: "other helpers", Why: "what another credential helper left behind may be used in our place", run: checkHelpers},
 	}
 }

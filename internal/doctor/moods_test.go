@@ -81,9 +81,27 @@ func localMoods() []mood {
 		{"no CA bundle", "environment", func(p *patient) { p.env["AWS_CA_BUNDLE"] = "/nowhere.pem" }, failed, doctor.Misuse, "AWS_CA_BUNDLE names a file that is not there", "unset AWS_CA_BUNDLE"},
 		{"no SSL_CERT_FILE", "environment", func(p *patient) { p.env["SSL_CERT_FILE"] = "/nowhere.pem" }, warning, "", "SSL_CERT_FILE names a file", "unset SSL_CERT_FILE"},
 		{"a part of KUBECONFIG is missing", "environment", func(p *patient) { p.env["KUBECONFIG"] = "/nowhere" }, note, "", "KUBECONFIG names a file", "take it out"},
+		{"a ~ that kubectl does not expand", "environment", func(p *patient) { p.env["KUBECONFIG"] = "~/k" }, warning, "", `KUBECONFIG has "~/k", and kubectl does not expand`, "$HOME"},
 		{"AWS's helper in a profile", "other helpers", func(p *patient) {
 			p.write(".aws/config", "[profile x]\r\ncredential_process = \"/nowhere/aws_signing_helper\" credential-process\r\n")
-		}, warning, "", `[profile x] in `, "eks-x509 config aws"},
+		}, warning, "", `profile "x" in `, "eks-x509 config aws"},
+		{"static keys beside our process", "AWS profiles", func(p *patient) {
+			delete(p.env, "AWS_SHARED_CREDENTIALS_FILE")
+			p.write(".aws/config", "[profile x509]\ncredential_process = "+p.self()+" credential-process\n")
+			p.write(".aws/credentials", "[x509]\naws_access_key_id = a\naws_secret_access_key = hush\n")
+		}, warning, "", `profile "x509" has aws_access_key_id in`, "config aws --name NAME"},
+		{"a role beside our process", "AWS profiles", func(p *patient) {
+			p.write(".aws/config", "[default]\ncredential_process = "+p.self()+" credential-process\nrole_arn = r\n")
+		}, warning, "", `profile "default" has role_arn in`, "remove it"},
+		{"a Windows path", "AWS profiles", func(p *patient) {
+			p.write(".aws/config", "[profile x]\ncredential_process = C:\\Tools\\eks-x509.exe credential-process\n")
+		}, warning, "", `credential_process of profile "x" in`, "write / in place"},
+		{"our process where it was", "AWS profiles", func(p *patient) {
+			p.write(".aws/config", "[profile x]\ncredential_process = /nowhere/Cellar/1.0.0/eks-x509 credential-process\n")
+		}, warning, "", `runs "/nowhere/Cellar/1.0.0/eks-x509", which is not there`, "config aws"},
+		{"our process, and all is well", "AWS profiles", func(p *patient) {
+			p.write(".aws/config", "[profile x]\ncredential_process = "+p.self()+" credential-process\n[profile y]\naws_access_key_id = a\n")
+		}, doctor.OK, "", `profiles of the AWS tools: "x"`, ""},
 		{"a session in a file", "other helpers", func(p *patient) {
 			delete(p.env, "AWS_SHARED_CREDENTIALS_FILE")
 			p.write(".aws/credentials", "[default]\naws_session_token = hush\n")

@@ -32,7 +32,7 @@ func imports() map[string][]string {
 		"internal/audit/query": {"internal/audit", "internal/awsapi", "internal/safefile"},
 		"internal/awsapi":      {"internal/safetext", "pkg/ekstoken"},
 		"internal/awsfiles":    {"internal/safefile"},
-		"internal/doctor":      {"internal/awsapi", "internal/cache", "internal/config", "internal/keys", "internal/safefile", "internal/safetext", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
+		"internal/doctor":      {"internal/awsapi", "internal/awsfiles", "internal/cache", "internal/config", "internal/keys", "internal/safefile", "internal/safetext", "internal/session", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/kubeconfig":  {"internal/safefile"},
 		"internal/cache":       {"internal/safefile"},
 		"internal/certs":       {"internal/keys", "internal/minica", "internal/safefile", "internal/safetext"},
