@@ -52,7 +52,7 @@ func serve(t *testing.T) (*sandbox.Sandbox, awsapi.Client) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+	if err := errors.Join(os.CopyFS(dir, os.DirFS(from)), os.Chmod(dir, 0o700)); err != nil { // whatever the umask is
 		t.Fatal(err)
 	}
 	s, err := sandbox.New(sandbox.Options{Dir: dir})

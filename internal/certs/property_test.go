@@ -80,7 +80,7 @@ func newRolesAnywhere(t *testing.T, root *x509.Certificate) rolesAnywhere {
 	t.Helper()
 	world := sandbox.DefaultWorld()
 	world.TrustAnchors[0].Certificates = []string{string(PEM([]*x509.Certificate{root}))}
-	s, err := sandbox.New(sandbox.Options{Dir: t.TempDir(), World: world})
+	s, err := sandbox.New(sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), World: world})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func imports() map[string][]string {
 		"internal/provision":   {"internal/awsapi"},
 		"internal/safefile":    {},
 		"internal/safetext":    {},
-		"internal/sandbox":     {"internal/minica"}, // nothing of pkg: it must not share the client's bugs
+		"internal/sandbox":     {"internal/minica", "internal/safefile"}, // nothing of pkg: it must not share the client's bugs
 		"internal/session":     {"internal/cache", "internal/config", "internal/keys", "internal/safefile", "internal/safetext", "pkg/x509creds"},
 		"internal/term":        {"internal/safetext"},
 		"pkg/ekstoken":         {},

@@ -103,3 +103,28 @@ func List(dir string) ([]fs.DirEntry, error) {
 	}
 	return entries, err
 }
+
+// UserDir makes a directory for this user alone. One that is there is used if it
+// is of this user, no link, and nobody else can write to it.
+func UserDir(dir string) error {
+	dir = filepath.Clean(dir) // a / at the end would follow a link
+	if err := os.MkdirAll(filepath.Dir(dir), dirMode); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		err = errNotDirectory
+	} else if err = checkOwner(info); err == nil && writable(info) {
+		err = errors.New("others can write to it")
+	}
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return nil
+}

@@ -38,6 +38,9 @@ func sameOwner(a, b fs.FileInfo) bool { return owner(a) == owner(b) }
 // loose also tells of an access list: its mask stands where the group's bits are.
 func loose(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
 
+// writable by others; their access lists count as in loose.
+func writable(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 != 0 }
+
 // ownName is that of a private directory in one that is not.
 func ownName() string { return "eks-x509-" + strconv.Itoa(os.Geteuid()) }
 
@@ -46,7 +49,7 @@ func checkShared(info fs.FileInfo) error {
 	if uid := owner(info); uid != 0 && uid != os.Geteuid() {
 		return checkOwner(info)
 	}
-	if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
+	if writable(info) && info.Mode()&fs.ModeSticky == 0 {
 		return errors.New("others can write to it, and can replace what is in it")
 	}
 	return nil

@@ -31,6 +31,8 @@ func sameOwner(fs.FileInfo, fs.FileInfo) bool { return true }
 
 func loose(fs.FileInfo) bool { return false }
 
+func writable(fs.FileInfo) bool { return false }
+
 func ownName() string { return "eks-x509" }
 
 func checkShared(fs.FileInfo) error { return nil }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // administratorName is the IAM user whose keys are in aws-credentials: the one that may call what the roles of the world may not, and the
@@ -28,8 +30,8 @@ func (s *Sandbox) newAdministrator() {
 // writeCredentials makes the administrator a profile of the AWS SDKs.
 func (s *Sandbox) writeCredentials() error {
 	a := s.administrator
-	return writeFile(s.path("aws-credentials"), fmt.Appendf(nil, "# of the eks-x509 sandbox, worth nothing elsewhere\n[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
-		administratorName, a.accessKeyID, a.secret), 0o600)
+	return safefile.Write(s.path("aws-credentials"), fmt.Appendf(nil, credentialsHeader+", worth nothing elsewhere\n[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		administratorName, a.accessKeyID, a.secret))
 }
 
 func (s *session) isAdministrator() bool { return strings.Contains(s.role.ARN, ":user/") }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/minica"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // Authority is every certificate of a sandbox with its key: the root that trust anchors trust, the intermediate that issued the
@@ -24,32 +25,25 @@ type Authority struct {
 
 func (a *Authority) rootPEM() string { return string(minica.CertificatePEM(a.Root.Certificate)) }
 
-func makeDir(dir string) (string, error) {
-	if dir == "" {
-		return "", errors.New("opening sandbox: no directory given")
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	return dir, os.MkdirAll(dir, 0o700)
-}
-
 func (s *Sandbox) path(name string) string { return filepath.Join(s.dir, name) }
 
 // openAuthority reads the certificates of an earlier run, or makes new ones; never a mixture.
 func openAuthority(dir string, now time.Time) (*Authority, error) {
-	a := new(Authority)
-	pairs := map[string]**minica.Pair{"root-ca": &a.Root, "intermediate-ca": &a.Intermediate, "client": &a.Client, "tls-ca": &a.TLS}
-	if _, err := os.Stat(filepath.Join(dir, "root-ca.pem")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(dir, lastFile)); errors.Is(err, fs.ErrNotExist) {
+		a := new(Authority)
 		return a, a.create(dir, now)
 	}
-	for name, pair := range pairs {
-		certificate, err := os.ReadFile(filepath.Join(dir, name+".pem"))
+	return readAuthority(dir)
+}
+
+func readAuthority(dir string) (*Authority, error) {
+	a := new(Authority)
+	for name, pair := range map[string]**minica.Pair{"root-ca": &a.Root, "intermediate-ca": &a.Intermediate, "client": &a.Client, "tls-ca": &a.TLS} {
+		certificate, err := safefile.ReadExisting(filepath.Join(dir, name+".pem"), maxPEM)
 		if err != nil {
 			return nil, err
 		}
-		key, err := os.ReadFile(filepath.Join(dir, name+".key"))
+		key, err := safefile.ReadExisting(filepath.Join(dir, name+".key"), maxPEM)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +56,7 @@ func openAuthority(dir string, now time.Time) (*Authority, error) {
 }
 
 func (a *Authority) create(dir string, now time.Time) error {
-	template := minica.CA("eks-x509 sandbox root CA")
+	template := minica.CA(rootName)
 	template.NotBefore, template.NotAfter = now.Add(-time.Hour), now.AddDate(10, 0, 0)
 	key, err := minica.GenerateKey("p256")
 	if err != nil {
@@ -95,12 +89,11 @@ func (a *Authority) create(dir string, now time.Time) error {
 	return a.write(dir)
 }
 
-// write leaves root-ca.pem, by which openAuthority knows a complete set, to the last.
+// write leaves root-ca.pem, by which openAuthority knows a complete set, to the last. Before the first it writes down what it is about
+// to write, so that after a crash it knows its own files.
 func (a *Authority) write(dir string) error {
-	chain := minica.CertificatePEM(a.Client.Certificate, a.Intermediate.Certificate)
-	if err := writeFile(filepath.Join(dir, "client-chain.pem"), chain, 0o644); err != nil {
-		return err
-	}
+	files := map[string][]byte{"client-chain.pem": minica.CertificatePEM(a.Client.Certificate, a.Intermediate.Certificate)}
+	order := []string{"client-chain.pem"}
 	for _, f := range []struct {
 		name string
 		pair *minica.Pair
@@ -109,10 +102,14 @@ func (a *Authority) write(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(dir, f.name+".key"), key, 0o600); err != nil {
-			return err
-		}
-		if err := writeFile(filepath.Join(dir, f.name+".pem"), minica.CertificatePEM(f.pair.Certificate), 0o644); err != nil {
+		files[f.name+".key"], files[f.name+".pem"] = key, minica.CertificatePEM(f.pair.Certificate)
+		order = append(order, f.name+".key", f.name+".pem")
+	}
+	if err := writeManifest(dir, files); err != nil {
+		return err
+	}
+	for _, name := range order {
+		if err := safefile.Write(filepath.Join(dir, name), files[name]); err != nil {
 			return err
 		}
 	}
@@ -120,7 +117,7 @@ func (a *Authority) write(dir string) error {
 }
 
 func readWorld(path string) (*World, error) {
-	data, err := os.ReadFile(path)
+	data, err := safefile.Read(path, maxWorld)
 	if errors.Is(err, fs.ErrNotExist) {
 		return DefaultWorld(), nil
 	}
@@ -137,7 +134,7 @@ func readWorld(path string) (*World, error) {
 // writeEnv writes env.sh, to be sourced by any POSIX shell.
 func (s *Sandbox) writeEnv() error {
 	var b strings.Builder
-	b.WriteString("# the eks-x509 sandbox: for tests and demos only\n")
+	b.WriteString(envHeader + ": for tests and demos only\n")
 	// What the shell has of ours, of AWS's and of proxies would lead elsewhere.
 	b.WriteString(`for v in $(env | sed -n -e 's/^\(EKS_X509_[A-Z0-9_]*\)=.*/\1/p' -e 's/^\(AWS_[A-Z0-9_]*\)=.*/\1/p'); do unset "$v"; done
 unset HTTPS_PROXY HTTP_PROXY ALL_PROXY https_proxy http_proxy all_proxy
@@ -146,15 +143,14 @@ unset HTTPS_PROXY HTTP_PROXY ALL_PROXY https_proxy http_proxy all_proxy
 		name, value, _ := strings.Cut(pair, "=")
 		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
 	}
-	if _, err := os.Stat(s.path("config.yaml")); errors.Is(err, fs.ErrNotExist) {
-		if err := writeFile(s.path("config.yaml"), []byte("# the sandbox's configuration file, in place of yours\n"), 0o600); err != nil {
-			return err
-		}
+	err := safefile.Create(s.path("config.yaml"), []byte("# the sandbox's configuration file, in place of yours\n"), 0o600)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
 	if err := s.writeCredentials(); err != nil {
 		return err
 	}
-	return writeFile(s.path("env.sh"), []byte(b.String()), 0o644)
+	return safefile.Write(s.path("env.sh"), []byte(b.String()))
 }
 
 // writeARNs is for a person to copy from.
@@ -172,7 +168,7 @@ func (s *Sandbox) writeARNs(w *World) error {
 	for _, c := range w.Clusters {
 		fmt.Fprintf(&b, "cluster      %-20s %s\n", c.Name, c.Status)
 	}
-	return writeFile(s.path("arns.txt"), []byte(b.String()), 0o644)
+	return safefile.Write(s.path("arns.txt"), []byte(b.String()))
 }
 
 func writeJSON(path string, v any) error {
@@ -180,21 +176,7 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, append(data, '\n'), 0o600) // the keys of private CAs are in it
-}
-
-// writeFile writes whole or not at all.
-func writeFile(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return safefile.Write(path, append(data, '\n'))
 }
 
 // appendLine adds one line of JSON.

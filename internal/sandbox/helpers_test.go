@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -59,7 +60,7 @@ func newSandbox(t testing.TB, o Options) *Sandbox {
 		t.Fatal(err)
 	}
 	o.Dir = t.TempDir()
-	if err := os.CopyFS(o.Dir, os.DirFS(from)); err != nil {
+	if err := errors.Join(os.CopyFS(o.Dir, os.DirFS(from)), os.Chmod(o.Dir, 0o700)); err != nil { // whatever the umask is
 		t.Fatal(err)
 	}
 	if o.Now == nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // What a client can make grow without credentials is bounded: any process of the machine reaches the port.
@@ -40,19 +42,10 @@ var errFull = errors.New("the file is full: nothing more is written to it")
 
 // appendTo appends a line, and leaves out what would make the file too large.
 func appendTo(path string, line []byte) error {
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
+	if info, err := os.Lstat(path); err == nil && info.Size()+int64(len(line)) > maxFile {
+		return errFull
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case info.Size()+int64(len(line)) > maxFile:
-		err = errFull
-	default:
-		_, err = f.Write(line)
-	}
-	return errors.Join(err, f.Close())
+	return safefile.Append(path, line)
 }
 
 // isHostName: RFC 1123 §2.1.

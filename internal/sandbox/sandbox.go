@@ -12,13 +12,16 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // lazy compiles a pattern when it is first used: it is linked into a program that kubectl starts on every call.
@@ -66,8 +69,8 @@ func New(o Options) (*Sandbox, error) {
 		s.now = time.Now
 	}
 	var err error
-	if s.dir, err = makeDir(o.Dir); err != nil {
-		return nil, err
+	if s.dir, err = claim(o.Dir); err != nil {
+		return nil, fmt.Errorf("opening sandbox: %w", err)
 	}
 	if s.ca, err = openAuthority(s.dir, s.now()); err != nil {
 		return nil, err
@@ -85,7 +88,7 @@ func New(o Options) (*Sandbox, error) {
 		return nil, err
 	}
 	s.newAdministrator()
-	if err := os.Remove(s.path("ready")); err != nil && !os.IsNotExist(err) {
+	if err := safefile.Remove(s.path("ready")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	return s, nil

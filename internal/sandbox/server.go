@@ -13,13 +13,13 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/minica"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 const (
@@ -37,7 +37,7 @@ func (s *Sandbox) Serve(ctx context.Context, ln net.Listener) error {
 	if err := s.announce(ln.Addr().String()); err != nil {
 		return fmt.Errorf("serving sandbox: %w", err)
 	}
-	defer os.Remove(s.path("ready"))
+	defer func() { _ = safefile.Remove(s.path("ready")) }()
 	port := ":" + strconv.Itoa(addr.Port)
 	f := &front{
 		s: s, loopback: newRealm(addr.String(), "127.0.0.1"+port, "localhost"+port, "[::1]"+port),
@@ -89,7 +89,7 @@ func (s *Sandbox) announce(addr string) error {
 	if err := s.writeEnv(); err != nil {
 		return err
 	}
-	if err := writeFile(s.path("ready"), []byte(s.URL()+"\n"), 0o644); err != nil {
+	if err := safefile.Write(s.path("ready"), []byte(s.URL()+"\n")); err != nil {
 		return err
 	}
 	close(s.ready)

@@ -268,9 +268,9 @@ func TestFiles(t *testing.T) {
 	}
 	newSession(t, s, nil)
 	want := map[string]os.FileMode{
-		"root-ca.pem": 0o644, "root-ca.key": 0o600, "intermediate-ca.pem": 0o644, "intermediate-ca.key": 0o600,
-		"client.pem": 0o644, "client.key": 0o600, "client-chain.pem": 0o644, "tls-ca.pem": 0o644, "tls-ca.key": 0o600,
-		"aws-credentials": 0o600, "world.json": 0o600, "env.sh": 0o644, "config.yaml": 0o600, "arns.txt": 0o644, "ready": 0o644, "requests.jsonl": 0o600, "cloudtrail.jsonl": 0o600,
+		"sandbox.json": 0o600, "root-ca.pem": 0o600, "root-ca.key": 0o600, "intermediate-ca.pem": 0o600, "intermediate-ca.key": 0o600,
+		"client.pem": 0o600, "client.key": 0o600, "client-chain.pem": 0o600, "tls-ca.pem": 0o600, "tls-ca.key": 0o600,
+		"aws-credentials": 0o600, "world.json": 0o600, "env.sh": 0o600, "config.yaml": 0o600, "arns.txt": 0o600, "ready": 0o600, "requests.jsonl": 0o600, "cloudtrail.jsonl": 0o600,
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -317,7 +317,7 @@ func TestRestartGoesOn(t *testing.T) {
 	if err := first.Revoke(first.ca.Client.Certificate.SerialNumber); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(first.path("ready"), []byte("left by a crash"), 0o644); err != nil {
+	if err := os.WriteFile(first.path("ready"), []byte("https://127.0.0.1:1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	second, err := New(Options{Dir: first.dir, Now: first.now})

@@ -1,0 +1,5 @@
+package sandbox
+
+import "errors"
+
+func mkfifo(string) error { return errors.ErrUnsupported }
