@@ -247,6 +247,12 @@ func TestAnswers(t *testing.T) {
 		{"a redirect", 302, http.Header{"Location": {"https://portal.example/login?secret"}}, ``,
 			awsapi.Unreachable, `asking STS: a redirect instead of an answer, to "portal.example" (HTTP 302)`},
 		{"a page that says it is fine", 200, http.Header{"Content-Type": {"text/html"}}, `<p>welcome`, awsapi.Unreachable, "asking STS: an HTML page instead of an answer (HTTP 200)"},
+		{"an identity in JSON, as HTML", 200, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, `{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Arn":"arn:aws:sts::123456789012:assumed-role/R/S","Account":"123456789012","UserId":"U"}}}`, 0, ""},
+		{"an identity in XML, as HTML", 200, http.Header{"Content-Type": {"text/html"}}, xmlIdentity, 0, ""},
+		{"an identity in JSON, as an image, with a byte order mark", 200, http.Header{"Content-Type": {"image/png"}}, "\ufeff" + `{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Arn":"arn:aws:sts::123456789012:assumed-role/R/S","Account":"123456789012","UserId":"U"}}}`, 0, ""},
+		{"a refusal in JSON, as HTML", 403, http.Header{"Content-Type": {"text/html"}}, `{"__type":"AccessDenied","message":"no"}`, awsapi.Refused, "STS refused: AccessDenied: no (HTTP 403)"},
+		{"a page, as JSON", 403, http.Header{"Content-Type": {"application/json"}}, "<!-- x --> <HTML>", awsapi.Unreachable, "asking STS: an HTML page instead of an answer (HTTP 403)"},
+		{"words, as HTML", 403, http.Header{"Content-Type": {"text/html"}}, "blocked", awsapi.Unreachable, "asking STS: text instead of an answer (HTTP 403)"},
 		{"more than is read", 200, nil, strings.Repeat("x", 1<<20+1), awsapi.Malformed, "asking STS: an answer of more than 1048576 bytes (HTTP 200)"},
 		{"a message that commands the terminal", 400, nil, `{"code":"X","message":"a\u001b[2Jb"}`, awsapi.Refused, "STS refused: X: a\\x1b[2Jb (HTTP 400)"},
 	} {

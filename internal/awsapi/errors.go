@@ -179,16 +179,46 @@ func (a answer) code() (code, message string) {
 
 // foreign says what an answer is that is not the server's, or "".
 func foreign(a answer) string {
-	start := strings.ToLower(string(a.body[:min(len(a.body), 64)]))
 	switch {
-	case strings.HasPrefix(a.contentType, "text/html"), strings.HasPrefix(start, "<!doctype html"), strings.HasPrefix(start, "<html"):
+	case isHTML(a.body):
 		what := "an HTML page instead of an answer"
 		if m := regexp.MustCompile(`(?is)<title[^>]*>([^<]{1,80})`).FindSubmatch(a.body); m != nil {
 			what += fmt.Sprintf(", titled %q", oneLine(string(bytes.ToValidUTF8(m[1], []byte("?")))))
 		}
 		return what
+	case strings.HasPrefix(a.contentType, "text/html") && len(a.body) > 0 && !bytes.ContainsAny(a.body[:1], "<{["):
+		return "text instead of an answer"
 	case a.status/100 == 3:
 		return fmt.Sprintf("a redirect instead of an answer, to %q", a.location)
 	}
 	return ""
+}
+
+// isHTML looks at the answer, not at its content type, which proxies and servers
+// get wrong. XML that AWS writes has other tags.
+func isHTML(text []byte) bool {
+	for {
+		rest, comment := bytes.CutPrefix(text, []byte("<!--"))
+		end := "-->"
+		if !comment {
+			if rest, comment = bytes.CutPrefix(text, []byte("<?xml")); !comment {
+				break
+			}
+			end = "?>"
+		}
+		_, rest, _ = bytes.Cut(rest, []byte(end))
+		text = bytes.TrimSpace(rest)
+	}
+	tag, ok := bytes.CutPrefix(text, []byte("<"))
+	if !ok {
+		return false
+	}
+	if n := bytes.IndexAny(tag, " \t\r\n/>"); n >= 0 {
+		tag = tag[:n]
+	}
+	switch strings.ToLower(string(tag[:min(len(tag), 16)])) {
+	case "!doctype", "html", "head", "title", "meta", "link", "base", "style", "script", "noscript", "body", "p", "h1", "h2", "h3", "div", "span", "center", "font", "pre", "table", "a", "b", "br", "hr", "form":
+		return true
+	}
+	return false
 }

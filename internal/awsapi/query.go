@@ -110,7 +110,7 @@ func (q query) once(ctx context.Context) (answer, error) {
 	if int64(len(a.body)) > limit {
 		return a, q.malformed(a, fmt.Sprintf("an answer of more than %d bytes", limit))
 	}
-	a.body = bytes.TrimSpace(a.body)
+	a.body = bytes.TrimSpace(bytes.TrimPrefix(a.body, []byte("\xef\xbb\xbf"))) // a byte order mark is not JSON's
 	if a.status/100 != 2 || foreign(a) != "" {
 		return a, q.refused(a)
 	}

@@ -193,16 +193,17 @@ func (e *ForeignAnswerError) HTTPStatusCode() int { return e.status }
 func (e *ForeignAnswerError) Error() string { return e.what }
 
 // foreign says whether an answer is not from AWS, and what it is.
-func foreign(r *http.Response, body []byte) *ForeignAnswerError {
-	text := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+func foreign(r *http.Response, text []byte) *ForeignAnswerError {
 	fromAWS := r.Header.Get("X-Amzn-Requestid") != "" || r.Header.Get("X-Amzn-Errortype") != ""
 	what := ""
 	switch {
-	case bytes.HasPrefix(text, []byte("<")):
+	case isHTML(text):
 		what = "an HTML page instead of an answer from AWS"
 		if title := htmlTitle(text); title != "" {
 			what += fmt.Sprintf(", titled %q", title)
 		}
+	case bytes.HasPrefix(text, []byte("<")):
+		what = "XML instead of an answer from AWS"
 	case r.StatusCode/100 == 3:
 		what = "a redirect instead of an answer from AWS"
 		if to, err := r.Location(); err == nil {
@@ -214,6 +215,35 @@ func foreign(r *http.Response, body []byte) *ForeignAnswerError {
 		return nil
 	}
 	return &ForeignAnswerError{status: r.StatusCode, what: what}
+}
+
+// isHTML looks at the answer, not at its content type, which proxies and servers
+// get wrong. XML that AWS writes has other tags.
+func isHTML(text []byte) bool {
+	for {
+		rest, comment := bytes.CutPrefix(text, []byte("<!--"))
+		end := "-->"
+		if !comment {
+			if rest, comment = bytes.CutPrefix(text, []byte("<?xml")); !comment {
+				break
+			}
+			end = "?>"
+		}
+		_, rest, _ = bytes.Cut(rest, []byte(end))
+		text = bytes.TrimSpace(rest)
+	}
+	tag, ok := bytes.CutPrefix(text, []byte("<"))
+	if !ok {
+		return false
+	}
+	if n := bytes.IndexAny(tag, " \t\r\n/>"); n >= 0 {
+		tag = tag[:n]
+	}
+	switch strings.ToLower(string(tag[:min(len(tag), 16)])) {
+	case "!doctype", "html", "head", "title", "meta", "link", "base", "style", "script", "noscript", "body", "p", "h1", "h2", "h3", "div", "span", "center", "font", "pre", "table", "a", "b", "br", "hr", "form":
+		return true
+	}
+	return false
 }
 
 // htmlTitle returns the page's title, at most 80 bytes of it.

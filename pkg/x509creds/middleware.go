@@ -122,6 +122,7 @@ func refuseForeign(ctx context.Context, in middleware.DeserializeInput, next mid
 	if err := errors.Join(err, closeErr); err != nil {
 		return out, metadata, err
 	}
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) // a byte order mark is not JSON's
 	if err := foreign(response.Response, body); err != nil {
 		return out, metadata, err
 	}

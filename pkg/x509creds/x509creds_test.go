@@ -186,6 +186,10 @@ func TestErrors(t *testing.T) {
 		{"HTML without a title, with success", answer(201, "<p>"), x509creds.Unreachable, "creating session: an HTML page instead of an answer from AWS (HTTP 201" + id, 1},
 		{"a long title is cut", answer(403, "<title>"+long+"</title>"), x509creds.Unreachable, fmt.Sprintf("creating session: an HTML page instead of an answer from AWS, titled %q (HTTP 403", long[:80]) + id, 1},
 		{"a load balancer's page is tried three times", answer(502, "<html>"), x509creds.Unreachable, "creating session: an HTML page instead of an answer from AWS (HTTP 502" + id, 3},
+		{"HTML behind a comment, as JSON", answer(403, "<!-- proxy -->\n<HTML>", "Content-Type", "application/json"), x509creds.Unreachable, "creating session: an HTML page instead of an answer from AWS (HTTP 403" + id, 1},
+		{"XML, as HTML", answer(403, "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", "Content-Type", "text/html"), x509creds.Unreachable, "creating session: XML instead of an answer from AWS (HTTP 403" + id, 1},
+		{"JSON, as HTML", answer(403, `{"message":"no"}`, "Content-Type", "text/html", "X-Amzn-ErrorType", "AccessDeniedException"), x509creds.Refused, "creating session: AccessDeniedException: no (HTTP 403" + id, 1},
+		{"JSON, as text, with a byte order mark", answer(403, "\xef\xbb\xbf"+`{"message":"no"}`, "Content-Type", "text/plain", "X-Amzn-ErrorType", "AccessDeniedException"), x509creds.Refused, "creating session: AccessDeniedException: no (HTTP 403" + id, 1},
 		{"a redirect", answer(302, "", "Location", "https://portal.example/login"), x509creds.Unreachable, `creating session: a redirect instead of an answer from AWS, to "portal.example" (HTTP 302` + id, 1},
 		{"a proxy's refusal in words", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403); _, _ = io.WriteString(w, "blocked") },
 			x509creds.Unreachable, "creating session: an answer that is not from AWS (HTTP 403)", 1},
@@ -221,6 +225,20 @@ func TestErrors(t *testing.T) {
 				t.Error("the error holds a secret")
 			}
 		})
+	}
+}
+
+// What an answer is its bytes tell; proxies change content types.
+func TestContentTypeDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	body := fmt.Sprintf(success, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	for _, kind := range []string{"text/html", "text/plain; charset=utf-8", "application/xml", "application/octet-stream", "nonsense", ""} {
+		for _, mark := range []string{"", "\xef\xbb\xbf", " \r\n"} {
+			p := newProvider(t, answer(201, mark+body, "Content-Type", kind))
+			if creds, err := p.Retrieve(t.Context()); err != nil || !creds.HasKeys() {
+				t.Errorf("%q, %q: %v", kind, mark, err)
+			}
+		}
 	}
 }
 
