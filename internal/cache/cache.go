@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,7 +36,10 @@ const (
 
 // Key is everything that changes the credential. Each field counts.
 type Key struct {
-	Certificate     string `json:"certificate"` // SHA-256, hex
+	// Certificate is the SHA-256 of the certificate in hex, or what stands for
+	// certificate and key where the files hold several or are encrypted.
+	Certificate     string `json:"certificate"`
+	Roots           string `json:"roots"` // whom the client trusts to be AWS
 	TrustAnchorARN  string `json:"trustAnchorArn"`
 	ProfileARN      string `json:"profileArn"`
 	RoleARN         string `json:"roleArn"`
@@ -69,9 +73,20 @@ type Cache struct {
 	Asker int
 }
 
+// Session is credentials, and the SHA-256 in hex of the certificate that signed
+// for them.
+type Session struct {
+	aws.Credentials
+	Leaf string
+}
+
 // Fetch makes a session. If it fails, Failure is what to remember of it, nil for
-// nothing.
-type Fetch func(context.Context) (aws.Credentials, *Failure, error)
+// nothing, and Session.Leaf the certificate that was refused, if it came so far.
+type Fetch func(context.Context) (Session, *Failure, error)
+
+// ErrOtherIdentity says that the files are another identity's by now, for whom
+// the key is another one: nothing is kept, and the caller starts over.
+var ErrOtherIdentity = errors.New("certificate and key are being replaced")
 
 // Failure is a refusal worth remembering.
 type Failure struct {
@@ -90,82 +105,97 @@ func (e *RememberedError) Error() string {
 // Get returns the session of key: the one that is kept, or a new one by fetch,
 // whose error it returns. What goes wrong with the files is a warning: the
 // session is delivered all the same.
-func (c *Cache) Get(ctx context.Context, key Key, fetch Fetch) (aws.Credentials, error) {
+//
+// leaves are the certificates that may have signed for it, as SHA-256 in hex; nil
+// if the caller can't tell without the key. A session of another certificate is
+// neither served nor kept.
+func (c *Cache) Get(ctx context.Context, key Key, leaves []string, fetch Fetch) (Session, error) {
 	dir, err := safefile.OwnDir(c.Dir)
 	if err != nil {
 		c.Warn(fmt.Sprintf("sessions are not kept: %v", err))
-		creds, _, err := fetch(ctx)
-		return creds, err
+		made, _, err := fetch(ctx)
+		return made, err
 	}
 	path := filepath.Join(dir, key.id())
 	renew := c.Asker != 0 && c.refusedByCluster(path)
-	kept, _ := c.read(path, key) // once more under the lock, where a bad file is told
-	if done, creds, err := c.serve(kept, renew); done {
-		return creds, err
+	kept, _ := c.read(path, key, leaves) // once more under the lock, where a bad file is told
+	if done, session, err := c.serve(kept, renew); done {
+		return session, err
 	}
 
 	unlock, alone := c.lock(ctx, path)
 	defer unlock()
 	if err := ctx.Err(); err != nil {
-		return aws.Credentials{}, err
+		return Session{}, err
 	}
 	// Another process may have made it while we waited.
-	kept, err = c.read(path, key)
+	kept, err = c.read(path, key, leaves)
 	if err != nil {
 		c.Warn(fmt.Sprintf("the kept session is not used: %v", err))
 	}
-	if done, creds, err := c.serve(kept, renew); done {
-		return creds, err
+	if done, session, err := c.serve(kept, renew); done {
+		return session, err
 	}
 	issued := c.Now()
-	creds, failure, err := fetch(ctx)
+	made, failure, err := fetch(ctx)
+	if err == nil && !admits(leaves, made.Leaf) {
+		err = ErrOtherIdentity
+	}
+	e := &entry{Key: key, Leaf: made.Leaf, Issued: issued}
 	if err != nil {
-		return c.fetchFailed(ctx, path, key, kept, failure, err, alone)
+		e.Failure = failure
+		return c.fetchFailed(ctx, path, e, kept, err, alone)
 	}
-	if !alone {
-		c.write(path, &entry{Key: key, Issued: issued, Session: newSession(creds)})
+	if e.Session = newSession(made.Credentials); !alone {
+		c.write(path, e)
 	}
-	return creds, nil
+	return made, nil
+}
+
+// admits says whether a certificate is among those that a caller has in hand.
+func admits(leaves []string, leaf string) bool {
+	return isHash(leaf) && (leaves == nil || slices.Contains(leaves, leaf))
 }
 
 // serve decides what an entry answers: fresh credentials, a refusal that is not
 // over, or nothing. renew: a cluster refuses the session, which is served only
 // if it is young.
-func (c *Cache) serve(e *entry, renew bool) (done bool, creds aws.Credentials, err error) {
+func (c *Cache) serve(e *entry, renew bool) (done bool, session Session, err error) {
 	if e == nil {
-		return false, aws.Credentials{}, nil
+		return false, Session{}, nil
 	}
 	now := c.Now().Round(0) // wall clocks: the monotonic one stops in suspend
 	if e.Failure != nil && now.Before(e.Failure.Until) {
 		if e.alive(now) {
-			return true, e.credentials(), nil
+			return true, e.served(), nil
 		}
-		return true, aws.Credentials{}, &RememberedError{*e.Failure}
+		return true, Session{}, &RememberedError{*e.Failure}
 	}
 	if e.fresh(now) && (!renew || e.young(now)) {
-		return true, e.credentials(), nil
+		return true, e.served(), nil
 	}
-	return false, aws.Credentials{}, nil
+	return false, Session{}, nil
 }
 
-// fetchFailed keeps a session that still lives, and remembers the refusal.
-func (c *Cache) fetchFailed(ctx context.Context, path string, key Key, kept *entry, failure *Failure, err error, alone bool) (aws.Credentials, error) {
-	if ctx.Err() != nil { // it was broken off, not refused
-		return aws.Credentials{}, err
+// fetchFailed keeps a session that still lives, and remembers the refusal. Both
+// are of one certificate, or the session is not served.
+func (c *Cache) fetchFailed(ctx context.Context, path string, e, kept *entry, err error, alone bool) (Session, error) {
+	if ctx.Err() != nil || errors.Is(err, ErrOtherIdentity) { // it was broken off, not refused
+		return Session{}, err
 	}
-	e := &entry{Key: key, Issued: c.Now(), Failure: failure}
-	alive := kept != nil && kept.alive(c.Now().Round(0))
+	alive := kept != nil && kept.alive(c.Now().Round(0)) && (e.Leaf == "" || e.Leaf == kept.Leaf)
+	e.Issued = c.Now()
 	if alive {
-		e.Issued, e.Session = kept.Issued, kept.Session
+		e.Leaf, e.Issued, e.Session = kept.Leaf, kept.Issued, kept.Session
 	}
-	if failure != nil && !alone {
+	if e.Failure != nil && isHash(e.Leaf) && !alone {
 		c.write(path, e)
 	}
 	if alive {
 		c.Warn(fmt.Sprintf("the session could not be renewed and goes on until %s: %v", kept.Session.Expires.UTC().Format(time.RFC3339), err))
-		return e.credentials(), nil
+		return e.served(), nil
 	}
-	return aws.Credentials{}, err
+	return Session{}, err
 }
 
 // lock waits for the lock of path. alone: there is none to be had, and what is

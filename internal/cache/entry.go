@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,7 +16,8 @@ import (
 )
 
 const (
-	version = 1
+	// version 1 did not say who had signed.
+	version = 2
 	// maxSize is far over the longest session token (4 KiB today).
 	maxSize = 64 << 10
 	// refreshBefore and the tenth of its life: when a session is renewed though
@@ -31,6 +33,7 @@ const (
 // entry is what is known for a key.
 type entry struct {
 	Key     Key
+	Leaf    string // SHA-256 in hex of the certificate that signed, or was refused
 	Issued  time.Time
 	Session *session
 	Failure *Failure
@@ -52,10 +55,10 @@ func newSession(c aws.Credentials) *session {
 	return &session{c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.Expires}
 }
 
-func (e *entry) credentials() aws.Credentials {
+func (e *entry) served() Session {
 	s := e.Session
-	return aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey, SessionToken: s.SessionToken,
-		Source: "cache", CanExpire: true, Expires: s.Expires}
+	return Session{aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey, SessionToken: s.SessionToken,
+		Source: "cache", CanExpire: true, Expires: s.Expires}, e.Leaf}
 }
 
 func (e *entry) alive(now time.Time) bool { return e.Session != nil && now.Before(e.Session.Expires) }
@@ -72,18 +75,20 @@ func (e *entry) young(now time.Time) bool { return e.Session != nil && now.Sub(e
 type file struct {
 	Version int       `json:"version"`
 	Key     Key       `json:"key"`
+	Leaf    string    `json:"leaf"`
 	Issued  time.Time `json:"issued"`
 	Session *session  `json:"session,omitempty"`
 	Failure *Failure  `json:"failure,omitempty"`
 }
 
 func (e *entry) file() file {
-	return file{version, e.Key, e.Issued.Round(0).UTC(), e.Session, e.Failure}
+	return file{version, e.Key, e.Leaf, e.Issued.Round(0).UTC(), e.Session, e.Failure}
 }
 
-// read returns the entry at path, nil for whatever is not one: it is replaced.
-// The error is that of a file that is there and can't be read.
-func (c *Cache) read(path string, key Key) (*entry, error) {
+// read returns the entry at path, nil for whatever is not one of that key and of
+// one of these leaves: it is replaced. The error is that of a file that is there
+// and can't be read.
+func (c *Cache) read(path string, key Key, leaves []string) (*entry, error) {
 	data, err := safefile.Read(path+".json", maxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -92,7 +97,7 @@ func (c *Cache) read(path string, key Key) (*entry, error) {
 		return nil, err
 	}
 	e, err := decode(data, c.Now().Round(0))
-	if err != nil || e.Key != key {
+	if err != nil || e.Key != key || !admits(leaves, e.Leaf) {
 		return nil, nil
 	}
 	return e, nil
@@ -112,7 +117,9 @@ func decode(data []byte, now time.Time) (*entry, error) {
 	}
 	switch s := f.Session; {
 	case f.Version != version:
-		return nil, fmt.Errorf("unsupported version %d", f.Version)
+		return nil, versionError(f.Version)
+	case !isHash(f.Leaf):
+		return nil, errors.New("malformed: no certificate")
 	case s == nil && f.Failure == nil:
 		return nil, errors.New("malformed: empty")
 	case s != nil && (s.AccessKeyID == "" || s.SecretAccessKey == "" || s.SessionToken == ""):
@@ -126,5 +133,13 @@ func decode(data []byte, now time.Time) (*entry, error) {
 	case f.Failure != nil && f.Failure.Until.Sub(now) > time.Minute:
 		return nil, errors.New("malformed: a refusal remembered for too long")
 	}
-	return &entry{f.Key, f.Issued, f.Session, f.Failure}, nil
+	return &entry{f.Key, f.Leaf, f.Issued, f.Session, f.Failure}, nil
 }
+
+// versionError is an entry of another version of this program.
+type versionError int
+
+func (e versionError) Error() string { return fmt.Sprintf("unsupported version %d", int(e)) }
+
+// isHash says whether s is a SHA-256 in hex.
+func isHash(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }

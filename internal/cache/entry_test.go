@@ -16,7 +16,7 @@ import (
 
 func anEntry() *entry {
 	return &entry{
-		Key: aKey(), Issued: noon(),
+		Key: aKey(), Leaf: aLeaf(), Issued: noon(),
 		Session: &session{"ASIAEXAMPLE", "secret-access-key", "session-token", noon().Add(time.Hour)},
 		Failure: &Failure{Until: noon().Add(5 * time.Second), Detail: json.RawMessage(`{"code":"AccessDenied"}`)},
 	}
@@ -52,8 +52,8 @@ func TestPrintedEntryShowsNoSecret(t *testing.T) {
 // The form on disk is a contract with every version that is out there.
 func TestFormOnDisk(t *testing.T) {
 	t.Parallel()
-	want := `{"version":1,"key":{"certificate":"c","trustAnchorArn":"t","profileArn":"p","roleArn":"r","region":"us-east-1","endpoint":"e",` +
-		`"fips":false,"dualStack":false,"durationSeconds":3600,"roleSessionName":"n"},"issued":"2026-11-24T12:00:00Z",` +
+	want := `{"version":2,"key":{"certificate":"c","roots":"system","trustAnchorArn":"t","profileArn":"p","roleArn":"r","region":"us-east-1","endpoint":"e",` +
+		`"fips":false,"dualStack":false,"durationSeconds":3600,"roleSessionName":"n"},"leaf":"` + aLeaf() + `","issued":"2026-11-24T12:00:00Z",` +
 		`"session":{"accessKeyId":"ASIAEXAMPLE","secretAccessKey":"secret-access-key","sessionToken":"session-token","expires":"2026-11-24T13:00:00Z"},` +
 		`"failure":{"until":"2026-11-24T12:00:05Z","detail":{"code":"AccessDenied"}}}`
 	if got := encode(t, anEntry()); got != want {
@@ -71,10 +71,13 @@ func TestFormOnDisk(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ name, old, new, want string }{
-		{"a version of the future", `"version":1`, `"version":2`, "unsupported version 2"},
-		{"no version", `"version":1,`, ``, "unsupported version 0"},
-		{"an unknown field", `"version":1`, `"version":1,"x":1`, "malformed"},
+		{"a version of the future", `"version":2`, `"version":3`, "unsupported version 3"},
+		{"no version", `"version":2,`, ``, "unsupported version 0"},
+		{"an unknown field", `"version":2`, `"version":2,"x":1`, "malformed"},
 		{"an unknown field of the session", `"accessKeyId"`, `"x":1,"accessKeyId"`, "malformed"},
+		{"a version that did not say who had signed", `"version":2`, `"version":1`, "unsupported version 1"},
+		{"no certificate", `"leaf":"` + aLeaf() + `",`, ``, "malformed: no certificate"},
+		{"a certificate that is none", `"leaf":"aa`, `"leaf":"AA`, "malformed: no certificate"},
 		{"a truncated file", `"}}}`, `"`, "malformed"},
 		{"something after it", `"}}}`, `"}}}{}`, "malformed: more than one value"},
 		{"garbage after it", `"}}}`, `"}}}x`, "malformed: more than one value"},
@@ -100,11 +103,12 @@ func TestDecodeRefuses(t *testing.T) {
 			}
 		})
 	}
+	leaf := `{"version":2,"leaf":"` + aLeaf() + `"`
 	for data, want := range map[string]string{
 		"": "malformed", "null": "unsupported version 0", "[]": "malformed", "{}": "unsupported version 0", `"x"`: "malformed",
-		`{"version":1}`: "malformed: empty", `{"version":1,"session":null}`: "malformed: empty",
-		`{"version":1,"session":{}}`: "malformed: incomplete session",
-		`{"version":1,"failure":{}}`: "malformed: made before 1970",
+		`{"version":2}`: "malformed: no certificate", leaf + `}`: "malformed: empty", leaf + `,"session":null}`: "malformed: empty",
+		leaf + `,"session":{}}`: "malformed: incomplete session",
+		leaf + `,"failure":{}}`: "malformed: made before 1970",
 	} {
 		if _, err := decode([]byte(data), noon()); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", data, err, want)
@@ -127,7 +131,7 @@ func TestBadFilesAreReplaced(t *testing.T) {
 		said string
 	}{
 		{"empty", func(p string) error { return os.WriteFile(p, nil, 0o600) }, ""},
-		{"truncated", func(p string) error { return os.WriteFile(p, []byte(`{"version":1,"key":{"cert`), 0o600) }, ""},
+		{"truncated", func(p string) error { return os.WriteFile(p, []byte(`{"version":2,"key":{"cert`), 0o600) }, ""},
 		{"foreign JSON", func(p string) error { return os.WriteFile(p, []byte(`{"Credentials":{}}`), 0o600) }, ""},
 		{"binary", func(p string) error { return os.WriteFile(p, []byte{0, 1, 0xff, 0xfe}, 0o600) }, ""},
 		{"huge", func(p string) error { return os.WriteFile(p, make([]byte, 10<<20), 0o600) }, "larger than 65536 bytes"},
@@ -226,19 +230,19 @@ func FuzzDecode(f *testing.F) {
 	good := encode(f, anEntry())
 	f.Add(good)
 	f.Add(good[:len(good)/2])
-	f.Add(strings.Replace(good, `"version":1`, `"version":2`, 1))
-	f.Add(strings.Replace(good, `"version":1`, `"version":1,"version":1,"VERSION":1`, 1))
-	f.Add(strings.Replace(good, `"version":1`, `"version":1,"unknown":true`, 1))
+	f.Add(strings.Replace(good, `"version":2`, `"version":3`, 1))
+	f.Add(strings.Replace(good, `"version":2`, `"version":2,"version":2,"VERSION":1`, 1))
+	f.Add(strings.Replace(good, `"version":2`, `"version":2,"unknown":true`, 1))
 	f.Add(strings.Replace(good, `3600`, `-9223372036854775808`, 1))
 	f.Add(strings.Replace(good, `3600`, `1e400`, 1))
 	f.Add(strings.Replace(good, `{"code":"AccessDenied"}`, `null`, 1))
 	f.Add(strings.Replace(good, `{"code":"AccessDenied"}`, `"<\ud800\u0000&>"`, 1))
 	f.Add(strings.Replace(good, `T12:00:00Z`, `T13:59:00.123456789+01:59`, 1))
-	f.Add(`{"version":1,"issued":"0000-01-01T00:00:00+23:59","failure":{"until":"0000-01-01T00:00:00+23:59"}}`)
-	f.Add(`{"version":1,"issued":"2026-11-24T12:00:00Z","failure":{}}`)
+	f.Add(`{"version":2,"issued":"0000-01-01T00:00:00+23:59","failure":{"until":"0000-01-01T00:00:00+23:59"}}`)
+	f.Add(`{"version":2,"issued":"2026-11-24T12:00:00Z","failure":{}}`)
 	f.Add(`{"Credentials":{"AccessKeyId":"ASIA","Expiration":"2026-11-24T13:00:00Z"}}`)
 	f.Add(`null`)
-	f.Add(`{"version":1,"key":null,"session":null,"failure":null}`)
+	f.Add(`{"version":2,"key":null,"session":null,"failure":null}`)
 	f.Fuzz(func(t *testing.T, data string) {
 		e, err := decode([]byte(data), noon())
 		if err != nil {

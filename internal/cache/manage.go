@@ -17,6 +17,7 @@ type Kept struct {
 	AccessKeyID string    `json:"accessKeyId"`
 	Issued      time.Time `json:"issued"`
 	Expires     time.Time `json:"expires"`
+	Leaf        string    `json:"leaf"` // SHA-256 in hex of the certificate that signed
 	Key         Key       `json:"key"`
 }
 
@@ -38,14 +39,18 @@ func List(dir string, now time.Time) ([]Kept, error) {
 			continue // as if it were not there, as for Get
 		}
 		if e, err := decode(data, now.Round(0)); err == nil && e.alive(now.Round(0)) && name == e.Key.id()+".json" {
-			list = append(list, Kept{path, e.Session.AccessKeyID, e.Issued, e.Session.Expires, e.Key})
+			list = append(list, Kept{path, e.Session.AccessKeyID, e.Issued, e.Session.Expires, e.Leaf, e.Key})
 		}
 	}
 	return list, nil
 }
 
-// Clear removes the session of key and says whether there was one.
+// Clear removes the session of key and says whether there was one. Those of
+// earlier versions, of which nobody can tell whose they are, go as well.
 func Clear(dir string, key Key) (bool, error) {
+	if err := clearEarlier(dir); err != nil {
+		return false, err
+	}
 	dir, err := safefile.Place(dir)
 	if err != nil {
 		return false, fmt.Errorf("removing kept session: %w", err)
@@ -59,6 +64,27 @@ func Clear(dir string, key Key) (bool, error) {
 		removed = removed || err == nil && suffix == ".json"
 	}
 	return removed, nil
+}
+
+func clearEarlier(dir string) error {
+	dir, names, err := ours(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		data, err := safefile.Read(path, maxSize)
+		if err != nil || !strings.HasSuffix(name, ".json") {
+			continue
+		}
+		_, err = decode(data, time.Time{})
+		if v, other := errors.AsType[versionError](err); other && v < version {
+			if err := safefile.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("removing kept session: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // ClearAll removes every file in dir that has a name of ours, and returns how
@@ -113,5 +139,5 @@ func ours(dir string) (place string, names []string, err error) {
 func ourName(name string) bool {
 	id, suffix, _ := strings.Cut(name, ".")
 	known := suffix == "json" || suffix == "lock" || suffix == "asked"
-	return known && len(id) == 64 && strings.Trim(id, "0123456789abcdef") == ""
+	return known && isHash(id)
 }

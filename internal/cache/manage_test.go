@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 
 	w.now = w.now.Add(10 * time.Minute)
 	list, err := List(w.Dir, w.now)
-	want := []Kept{{w.path(aKey(), ".json"), "ASIA1", noon(), noon().Add(time.Hour), aKey()}}
+	want := []Kept{{w.path(aKey(), ".json"), "ASIA1", noon(), noon().Add(time.Hour), aLeaf(), aKey()}}
 	if diff := cmp.Diff(want, list); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

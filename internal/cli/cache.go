@@ -68,7 +68,7 @@ func (a *app) writeKept(list []cache.Kept) error {
 	}
 	rows := [][]string{{"ACCESS KEY ID", "ROLE", "CERTIFICATE", "UNTIL", "FILE"}}
 	for _, k := range list {
-		rows = append(rows, []string{k.AccessKeyID, k.Key.RoleARN, fmt.Sprintf("%.16s", k.Key.Certificate),
+		rows = append(rows, []string{k.AccessKeyID, k.Key.RoleARN, fmt.Sprintf("%.16s", k.Leaf),
 			k.Expires.Format(time.RFC3339) + " (" + relative(k.Expires.Sub(a.Now())) + ")", k.File})
 	}
 	return a.out.table(rows)
@@ -101,7 +101,7 @@ not told: a session that was given out lives until its end.`,
 			if err != nil {
 				return err
 			}
-			removed, err := session.Forget(c)
+			removed, err := session.Forget(c, a.sessionOptions())
 			if err != nil {
 				return err
 			}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/internal/term"
 )
@@ -59,13 +60,15 @@ type app struct {
 	log      *zap.Logger
 	warnings []string
 	out      *output // in place of the streams of Env
+	// files are certificates and keys: all that is said and done in one run is about the same.
+	files *keys.Files
 	// patient: what runs ends by itself when it is interrupted (a child, a server).
 	patient atomic.Bool
 }
 
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, env Env) int {
-	a := &app{Env: env, log: zap.NewNop(), out: newOutput(env.Stdout, env.Stderr)}
+	a := &app{Env: env, log: zap.NewNop(), out: newOutput(env.Stdout, env.Stderr), files: &keys.Files{}}
 	a.Env.Stdout, a.Env.Stderr = nil, nil
 	a.out.hide(config.Secrets(env.Getenv)...)
 	a.out.hide(config.Contents(env.Args, env.Getenv)...)
@@ -230,7 +233,7 @@ func (a *app) config(cmd *cobra.Command) (config.Config, error) {
 	}
 	a.warnUntrusted(c)
 	if c.TLS.NoVerify {
-		a.warn("--no-verify-ssl: the server's certificate is not verified, and whoever answers is believed")
+		a.warn("--no-verify-ssl: the server's certificate is not verified, any server is accepted, and no session is cached")
 	}
 	a.log.Debug("configuration", zap.String("trust_anchor", c.TrustAnchorARN), zap.String("profile", c.ProfileARN),
 		zap.String("role", c.RoleARN), zap.String("region", c.Region), zap.String("endpoint", c.Endpoint))
@@ -245,7 +248,7 @@ func (a *app) warnUntrusted(c config.Config) {
 
 // sessionOptions are the same for every command.
 func (a *app) sessionOptions() session.Options {
-	o := session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Notice: a.notice, Secret: a.out.hide, Log: a.log, Now: a.Now, UserAgent: userAgent}
+	o := session.Options{AskPassword: term.ReadPassword, Warn: a.warn, Notice: a.notice, Secret: a.out.hide, Log: a.log, Now: a.Now, UserAgent: userAgent, Files: a.files}
 	if a.underKubectl() {
 		o.Kubectl = a.Parent
 	}

@@ -50,6 +50,9 @@ func hints(err error, command string) []string {
 	if is[*conflictError](err) {
 		return []string{"--force replaces it; another --alias or --user-alias keeps it"}
 	}
+	if is[*unverifiedError](err) {
+		return []string{"leave out --no-verify-ssl and name the CA of your proxy in AWS_CA_BUNDLE, or give --server and --certificate-authority"}
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return []string{command + " --help shows what is taken"}
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -191,6 +192,9 @@ func (a *app) findCluster(ctx context.Context, c config.Config, name string, fla
 		id := arn.ARN{Partition: role.Partition, Service: "eks", Region: c.Region, AccountID: role.AccountID, Resource: "cluster/" + name}
 		return awsapi.Cluster{Name: name, ARN: id.String(), Endpoint: flags.server, CertificateAuthority: pem}, nil
 	}
+	if c.TLS.NoVerify { // the entry would lead kubectl, and its tokens, there permanently
+		return awsapi.Cluster{}, &usageError{&unverifiedError{name}}
+	}
 	creds, err := session.Credentials(ctx, c, a.sessionOptions())
 	if err != nil {
 		return awsapi.Cluster{}, err
@@ -204,4 +208,11 @@ func (a *app) findCluster(ctx context.Context, c config.Config, name string, fla
 		return awsapi.Cluster{}, err
 	}
 	return cluster, checkStatus(cluster)
+}
+
+// unverifiedError: what is to be written would come from whoever answers.
+type unverifiedError struct{ cluster string }
+
+func (e *unverifiedError) Error() string {
+	return fmt.Sprintf("--no-verify-ssl: the address and CA of cluster %q would come from a server that is not verified", e.cluster)
 }

@@ -75,6 +75,8 @@ func TestScripts(t *testing.T) {
 			"unsetenv": cmdUnsetenv,
 			"lines":    cmdLines,
 			"capture":  cmdCapture,
+
+			"interceptor": cmdInterceptor,
 		},
 	})
 }

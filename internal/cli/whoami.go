@@ -76,23 +76,23 @@ func runWhoami(ctx context.Context, a *app, cmd *cobra.Command, output string) e
 			return &usageError{err}
 		}
 	}
-	creds, err := session.Credentials(ctx, c, a.sessionOptions())
+	s, err := session.Get(ctx, c, a.sessionOptions())
 	if err != nil {
 		return err
 	}
-	client, err := a.awsClient(c, creds)
+	client, err := a.awsClient(c, s.Credentials)
 	if err != nil {
 		return err
 	}
-	me := whoami{RoleARN: c.RoleARN, AccessKeyID: creds.AccessKeyID, Expires: creds.Expires.UTC()}
+	me := whoami{RoleARN: c.RoleARN, AccessKeyID: s.AccessKeyID, Expires: s.Expires.UTC()}
 	if me.Identity, err = client.CallerIdentity(ctx); err != nil {
 		return err
 	}
-	key, err := session.OpenKey(ctx, c, a.sessionOptions())
+	leaf, err := s.Certificate(ctx)
 	if err != nil {
 		return err
 	}
-	me.Certificate = certificateOf(key.Chain[0])
+	me.Certificate = certificateOf(leaf)
 	if named {
 		if me.Kubernetes, err = a.askCluster(ctx, c, client, cluster); err != nil {
 			return err

@@ -75,7 +75,10 @@ func (p Password) GoString() string { return p.String() }
 // TLS says whom to trust on the way to AWS.
 type TLS struct {
 	CABundle string // path of a PEM file that replaces the system's roots; AWS_CA_BUNDLE
-	NoVerify bool
+	// SystemFile and SystemDirs take the place of the system's own files on most
+	// systems; SSL_CERT_FILE and SSL_CERT_DIR.
+	SystemFile, SystemDirs string
+	NoVerify               bool
 }
 
 // Error is a setting that is missing or invalid. Where names the flag or the
@@ -126,7 +129,8 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 	}
 	c := s.keyFiles()
 	c.ClusterName, c.RoleSessionName = s.value("cluster-name"), s.value("role-session-name")
-	c.TLS, c.Cache = TLS{CABundle: s.expand(getenv("AWS_CA_BUNDLE"))}, Cache{Dir: s.cacheDir()}
+	c.TLS = TLS{CABundle: s.expand(getenv("AWS_CA_BUNDLE")), SystemFile: getenv("SSL_CERT_FILE"), SystemDirs: getenv("SSL_CERT_DIR")}
+	c.Cache = Cache{Dir: s.cacheDir()}
 	if c.Proxy, err = proxy(getenv); err != nil {
 		return Config{}, err
 	}

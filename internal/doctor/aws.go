@@ -82,12 +82,10 @@ func checkClock(_ context.Context, f *facts) Result {
 }
 
 func checkSession(ctx context.Context, f *facts) Result {
-	c := f.Config
-	c.Cache.Off = true
 	packed := 0
 	o := f.Session
 	o.PackedPolicySize = func(percent int) { packed = percent }
-	creds, err := session.Credentials(ctx, c, o)
+	creds, err := session.Create(ctx, f.Config, f.key, o) // with the certificate that the report shows
 	if err != nil {
 		return f.failed(err, "")
 	}

@@ -26,6 +26,7 @@ type facts struct {
 	entry        *KubeContext // of Cluster, if there is one
 	otherProfile string       // what the current context names, if it is not the one that is looked at
 
+	key          *keys.Key
 	credentials  aws.Credentials
 	skew         *time.Duration // the server's clock minus ours
 	cluster      *awsapi.Cluster

@@ -92,6 +92,7 @@ func checkCertificate(ctx context.Context, f *facts) Result {
 	if err != nil {
 		return f.failed(err, "")
 	}
+	f.key = key
 	leaf := key.Chain[0]
 	left, life := leaf.NotAfter.Sub(f.Now()), leaf.NotAfter.Sub(leaf.NotBefore)
 	r := found(OK, "", "%q, serial 0x%x, by %q, %s key; %d days left (until %s); %d certificates above it", leaf.Subject, leaf.SerialNumber, leaf.Issuer,

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -56,16 +55,9 @@ func (o *opener) load(doing, file string) (*contents, error) {
 	if c := o.files[file]; c != nil {
 		return c, nil
 	}
-	data, info, err := readFile(file)
+	data, info, err := o.disk.get(file)
 	if err != nil {
-		reason := Unreadable
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			reason = NotFound
-		case errors.Is(err, fs.ErrPermission):
-			reason = Permission
-		}
-		return nil, &Error{Reason: reason, Doing: doing, File: file, Err: err}
+		return nil, readError(doing, file, err)
 	}
 	c, err := o.parse(doing, file, data)
 	if err != nil {
@@ -76,20 +68,20 @@ func (o *opener) load(doing, file string) (*contents, error) {
 	return c, nil
 }
 
+func readError(doing, file string, err error) *Error {
+	reason := Unreadable
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		reason = NotFound
+	case errors.Is(err, fs.ErrPermission):
+		reason = Permission
+	}
+	return &Error{Reason: reason, Doing: doing, File: file, Err: err}
+}
+
 func readFile(file string) ([]byte, fs.FileInfo, error) {
 	data, info, err := safefile.ReadInput(file, maxFileSize) // also <(…) of a shell
 	return data, info, withoutPath(err)
-}
-
-// changed says whether a file is another one than was read.
-func (o *opener) changed() bool {
-	for file, c := range o.files {
-		now, err := os.Stat(file)
-		if err != nil || c.info.Mode().IsRegular() && (!os.SameFile(now, c.info) || !now.ModTime().Equal(c.info.ModTime())) {
-			return err == nil
-		}
-	}
-	return false
 }
 
 // withoutPath takes out the path, which the caller's message has already.

@@ -25,7 +25,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ask := func(context.Context, string) ([]byte, error) { return []byte(password), nil }
-		o := &opener{ctx: t.Context(), ask: ask, limits: pbe.Limits{Iterations: 20_000, ScryptCost: 1 << 17}, files: map[string]*contents{}}
+		o := &opener{ctx: t.Context(), ask: ask, limits: pbe.Limits{Iterations: 20_000, ScryptCost: 1 << 17}, files: map[string]*contents{}, disk: &Files{}}
 		c, err := o.parse("opening certificate", "x", data)
 		if err != nil {
 			return

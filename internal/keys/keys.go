@@ -30,6 +30,8 @@ type Source struct {
 	Intermediates string
 	// Password is asked for the password of an encrypted file, once for each. Nil: there is none to be had.
 	Password func(ctx context.Context, prompt string) ([]byte, error)
+	// Files is where the files are read through. Nil: they are read for this call.
+	Files *Files
 }
 
 // Key is a private key with the certificate chain that vouches for it.
@@ -53,10 +55,12 @@ type Key struct {
 func Open(ctx context.Context, src Source) (*Key, error) {
 	const mostChanges = 5
 	src.Password = AskOnce(src.Password)
+	if src.Files == nil {
+		src.Files = &Files{}
+	}
 	for try := 1; ; try++ {
-		o := newOpener(ctx, src)
-		k, err := o.open(src)
-		if e, ok := errors.AsType[*Error](err); !ok || e.Reason != KeyMismatch || try > mostChanges || !o.changed() {
+		k, err := newOpener(ctx, src).open(src)
+		if e, ok := errors.AsType[*Error](err); !ok || e.Reason != KeyMismatch || try > mostChanges || !src.Files.Refresh() {
 			return k, err
 		}
 	}
@@ -69,7 +73,11 @@ func OpenCertificate(ctx context.Context, src Source) (*Key, error) {
 }
 
 func newOpener(ctx context.Context, src Source) *opener {
-	return &opener{ctx: ctx, ask: src.Password, limits: pbe.DefaultLimits(), files: map[string]*contents{}}
+	o := &opener{ctx: ctx, ask: src.Password, limits: pbe.DefaultLimits(), files: map[string]*contents{}, disk: src.Files}
+	if o.disk == nil {
+		o.disk = &Files{}
+	}
+	return o
 }
 
 // AskOnce asks for each password once, and again only if there was none.
@@ -95,7 +103,8 @@ type opener struct {
 	ctx    context.Context
 	ask    func(ctx context.Context, prompt string) ([]byte, error)
 	limits pbe.Limits
-	files  map[string]*contents // by path, so that no file is read, and no password asked for, twice
+	files  map[string]*contents // by path, so that no password is asked for twice
+	disk   *Files
 }
 
 // allCertificates reads those of the certificate's own file, and the others.
@@ -167,10 +176,7 @@ func (o *opener) open(src Source) (*Key, error) {
 		return nil, err
 	}
 
-	keyFile := src.PrivateKey
-	if keyFile == "" {
-		keyFile = src.Certificate
-	}
+	keyFile := src.keyFile()
 	signer, err := o.privateKey(keyFile, own)
 	if err != nil {
 		return nil, err

@@ -4,14 +4,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 
 	"go.uber.org/zap"
 
 	"github.com/eks-x509/eks-x509/internal/config"
-	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
@@ -26,9 +24,15 @@ const MaxHeaderBytes = 256 << 10
 // The deadlines of a call are those of x509creds and awsapi, which read the
 // answer within them.
 func HTTPClient(c config.Config, log *zap.Logger, notice func(string)) (*http.Client, error) {
-	roots, err := caBundle(c.TLS.CABundle)
+	client, _, err := httpClient(c, log, notice)
+	return client, err
+}
+
+// httpClient also says which roots it trusts, as rootsOf does.
+func httpClient(c config.Config, log *zap.Logger, notice func(string)) (*http.Client, string, error) {
+	roots, trusted, err := loadRoots(c.TLS)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	transport := &http.Transport{
 		Proxy:               c.Proxy,
@@ -46,26 +50,7 @@ func HTTPClient(c config.Config, log *zap.Logger, notice func(string)) (*http.Cl
 	return &http.Client{
 		Transport:     Watch(transport, log, notice),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
-}
-
-// caBundle reads AWS_CA_BUNDLE, which takes the place of the system's roots, as
-// in the SDKs. Nil: the system's.
-func caBundle(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	where := func(err error) error { return &config.Error{Where: "AWS_CA_BUNDLE", Err: err} }
-	const limit = 16 << 20 // a system's bundle is a quarter of a megabyte
-	data, _, err := safefile.ReadInput(path, limit)
-	if err != nil {
-		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w", err))
-	}
-	pool, err := CertPool(data)
-	if err != nil {
-		return nil, where(fmt.Errorf("reading AWS_CA_BUNDLE: %w in %s", err, path))
-	}
-	return pool, nil
+	}, trusted, nil
 }
 
 // CertPool is the certificates of a PEM file.

@@ -7,30 +7,8 @@ import (
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/cache"
-	"github.com/eks-x509/eks-x509/internal/config"
-	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
-
-// cacheKey holds everything that changes what CreateSession gives.
-func cacheKey(c config.Config) (cache.Key, error) {
-	fingerprint, err := keys.Fingerprint(c.Certificate)
-	if err != nil {
-		return cache.Key{}, err
-	}
-	return cache.Key{
-		Certificate:     fingerprint,
-		TrustAnchorARN:  c.TrustAnchorARN,
-		ProfileARN:      c.ProfileARN,
-		RoleARN:         c.RoleARN,
-		Region:          c.SessionRegion,
-		Endpoint:        c.Endpoint,
-		FIPS:            c.UseFIPS,
-		DualStack:       c.UseDualStack,
-		DurationSeconds: int(c.SessionDuration / time.Second),
-		RoleSessionName: c.RoleSessionName,
-	}, nil
-}
 
 // How long a failure is remembered: long enough for kubectl's five runs, too
 // short for a person who has mended the cause to notice.
@@ -99,12 +77,3 @@ func (e *RecalledError) Error() string {
 }
 
 func (e *RecalledError) Unwrap() error { return e.Err }
-
-// Forget removes the session that is kept for c, and says whether there was one.
-func Forget(c config.Config) (bool, error) {
-	key, err := cacheKey(c)
-	if err != nil {
-		return false, err
-	}
-	return cache.Clear(c.Cache.Dir, key)
-}

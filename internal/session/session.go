@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.uber.org/zap"
 
-	"github.com/eks-x509/eks-x509/internal/cache"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/safefile"
@@ -39,62 +39,43 @@ type Options struct {
 	UserAgent func() string
 	// PackedPolicySize is told of a session that is made; see x509creds.Options.
 	PackedPolicySize func(percent int)
+	// Files is where certificate and key are read through, so that all parts of
+	// the program see the same. Nil: they are read for each call.
+	Files *keys.Files
 }
 
-// Credentials returns the session that is kept, or makes one. Errors are
-// *keys.Error, *x509creds.Error and *config.Error.
-//
-// For a session that is kept, the certificate is read and nothing else: the key
-// is not opened, nobody is asked for a password, the network is not used.
+// Credentials is Get for a caller that does not tell whose they are.
 func Credentials(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
-	creds, err := credentials(ctx, c, o)
-	if o.Secret != nil {
-		o.Secret(creds.SecretAccessKey, creds.SessionToken)
-	}
-	return creds, err
+	s, err := Get(ctx, c, o)
+	return s.Credentials, err
 }
 
-func credentials(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
-	if c.Cache.Off {
-		return create(ctx, c, o)
-	}
-	if c.Cache.Dir == "" {
-		o.Warn("sessions are not kept: no home directory in the environment; --cache-dir names a place")
-		return create(ctx, c, o)
-	}
-	key, err := cacheKey(c)
+// Create makes a session with a key that is open, and caches nothing.
+func Create(ctx context.Context, c config.Config, key *keys.Key, o Options) (aws.Credentials, error) {
+	client, _, err := httpClient(c, o.Log, o.Notice)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	kept := cache.Cache{Dir: c.Cache.Dir, Now: o.Now, Warn: o.Warn, Notice: o.Notice, Asker: o.Kubectl}
-	creds, err := kept.Get(ctx, key, func(ctx context.Context) (aws.Credentials, *cache.Failure, error) {
-		creds, err := create(ctx, c, o)
-		return creds, failure(err, o.Now()), err
-	})
-	o.Log.Debug("session", zap.String("access_key_id", creds.AccessKeyID), zap.String("source", creds.Source), zap.Time("expires", creds.Expires), zap.Error(err))
-	if remembered, ok := errors.AsType[*cache.RememberedError](err); ok {
-		return aws.Credentials{}, recall(remembered)
-	}
-	return creds, err
+	return createWith(ctx, client, c, key, o)
 }
 
-// create makes a session.
-func create(ctx context.Context, c config.Config, o Options) (aws.Credentials, error) {
-	client, err := HTTPClient(c, o.Log, o.Notice) // first, since it asks for nothing
-	if err != nil {
-		return aws.Credentials{}, err
-	}
-	key, err := OpenKey(ctx, c, o)
-	if err != nil {
-		return aws.Credentials{}, err
-	}
+func createWith(ctx context.Context, client *http.Client, c config.Config, key *keys.Key, o Options) (aws.Credentials, error) {
 	provider := x509creds.New(key.Signer, key.Chain, func(p *x509creds.Options) {
 		p.TrustAnchorARN, p.ProfileARN, p.RoleARN = c.TrustAnchorARN, c.ProfileARN, c.RoleARN
 		p.Region, p.Endpoint, p.UseFIPS, p.UseDualStack = c.SessionRegion, c.Endpoint, c.UseFIPS, c.UseDualStack
 		p.Duration, p.RoleSessionName = c.SessionDuration, c.RoleSessionName
 		p.HTTPClient, p.UserAgent, p.Now, p.PackedPolicySize = client, o.UserAgent(), o.Now, o.PackedPolicySize
 	})
-	return provider.Retrieve(ctx)
+	creds, err := provider.Retrieve(ctx)
+	o.secret(creds)
+	return creds, err
+}
+
+// secret tells of what must never be shown.
+func (o Options) secret(creds aws.Credentials) {
+	if o.Secret != nil {
+		o.Secret(creds.SecretAccessKey, creds.SessionToken)
+	}
 }
 
 // WarnPassword warns of a password that was a flag.
@@ -107,10 +88,7 @@ func WarnPassword(p config.Password, warn func(string)) {
 // OpenKey opens the key and checks all that can be checked without a network.
 func OpenKey(ctx context.Context, c config.Config, o Options) (*keys.Key, error) {
 	WarnPassword(c.Password, o.Warn)
-	key, err := keys.Open(ctx, keys.Source{
-		Certificate: c.Certificate, PrivateKey: c.PrivateKey, Intermediates: c.Intermediates,
-		Password: PasswordSource(c.Password, o.AskPassword),
-	})
+	key, err := keys.Open(ctx, source(c, o))
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +103,13 @@ func OpenKey(ctx context.Context, c config.Config, o Options) (*keys.Key, error)
 	o.Log.Debug("key opened", zap.Stringer("subject", leaf.Subject), zap.Stringer("serial", leaf.SerialNumber),
 		zap.Time("not_after", leaf.NotAfter), zap.Int("intermediates", len(key.Chain)-1))
 	return key, nil
+}
+
+func source(c config.Config, o Options) keys.Source {
+	return keys.Source{
+		Certificate: c.Certificate, PrivateKey: c.PrivateKey, Intermediates: c.Intermediates,
+		Password: PasswordSource(c.Password, o.AskPassword), Files: o.Files,
+	}
 }
 
 type passwordFunc = func(ctx context.Context, prompt string) ([]byte, error)
