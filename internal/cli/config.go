@@ -16,8 +16,9 @@ func newConfigCmd(a *app) *cobra.Command {
 		Use:   "config",
 		Short: "Write settings down once, as profiles of a configuration file",
 		Long: `Write settings down once, as profiles of a configuration file. Its keys are the
-flags' names. A flag wins over its variable, that over the chosen profile
-(--profile), that over the file's default.`,
+flags' names. A flag wins over the profile that --profile names, with what that
+has from the default. Then come variables, then the profile of EKS_X509_PROFILE
+and the default.`,
 		Example: "  eks-x509 config init\n  eks-x509 config show --origin",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    a.group,
@@ -107,7 +108,7 @@ func newConfigShowCmd(a *app) *cobra.Command {
 			for _, v := range values {
 				row := []string{v.Name, v.Value}
 				if origin {
-					row = append(row, v.Origin)
+					row = append(row, originOf(v))
 				}
 				rows = append(rows, row)
 			}
@@ -119,6 +120,14 @@ func newConfigShowCmd(a *app) *cobra.Command {
 	addSessionFlags(a, cmd)
 	a.addClusterName(cmd)
 	return cmd
+}
+
+// originOf is where a value came from, and the variables that it wins over.
+func originOf(v config.Value) string {
+	if len(v.Ignored) == 0 {
+		return v.Origin
+	}
+	return v.Origin + "; ignored: " + strings.Join(v.Ignored, ", ")
 }
 
 func newConfigSetCmd(a *app) *cobra.Command {

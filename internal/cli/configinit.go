@@ -101,7 +101,7 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 			return nil, err
 		}
 		if len(data) == 0 {
-			data = []byte("# eks-x509: a flag wins over its variable, that over the profile, that over the default.\n" +
+			data = []byte("# eks-x509: a flag wins over the profile of --profile, that over variables, they over the profile of EKS_X509_PROFILE and the default.\n" +
 				"# Paths may begin with ~ or be relative to this file. docs/profiles.md has it all.\n\n")
 		}
 		return config.AddProfile(path, data, profile, values, true)

@@ -77,7 +77,7 @@ func runDoctor(ctx context.Context, a *app, cmd *cobra.Command, flags doctorFlag
 		extra := map[string]string{"version": fmt.Sprint(readBuild()), "system": runtime.GOOS + "/" + runtime.GOARCH}
 		if values, err := config.Values(given(cmd), a.Getenv); err == nil {
 			for _, v := range values {
-				extra["setting "+v.Name] = v.Value + " (" + v.Origin + ")"
+				extra["setting "+v.Name] = v.Value + " (" + originOf(v) + ")"
 			}
 		}
 		if err := writeNew(flags.bundle, doctor.Bundle(report, extra), 0o600); err != nil {
@@ -107,6 +107,9 @@ func (a *app) doctorInput(cmd *cobra.Command, c config.Config, configErr error, 
 		STSEndpoint: c.STSEndpoint, EKSEndpoint: c.EKSEndpoint, LookPath: exec.LookPath,
 		RunCommand: a.askProgram,
 		Hint:       func(err error) []string { return hints(err, cmd.CommandPath()) },
+	}
+	if values, err := config.Values(given(cmd), a.Getenv); err == nil {
+		in.Settings, in.ProfileGiven = values, given(cmd)["profile"] != ""
 	}
 	for _, variable := range a.Environ() {
 		name, _, _ := strings.Cut(variable, "=")

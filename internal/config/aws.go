@@ -160,8 +160,13 @@ func (s source) duration(c *Config) error {
 	return nil
 }
 
-// password prefers what is a flag over what is a variable, and of each kind the
-// password itself over a file.
+// passwordVariables hold the password itself.
+func passwordVariables() []string {
+	return []string{"EKS_X509_KEY_PASSWORD", "EKS_X509_PKCS8_PASSWORD"}
+}
+
+// password prefers what is a flag over the profile of a flag, that over what is a
+// variable, and of each kind the password itself over a file.
 func (s source) password(c *Config) error {
 	_, inline := s.flags["pkcs8-password"]
 	_, file := s.flags["key-password-file"]
@@ -172,10 +177,14 @@ func (s source) password(c *Config) error {
 		c.Password = Password{Inline: s.flags["pkcs8-password"], OnCommandLine: true}
 	case file:
 		c.Password = Password{File: s.value("key-password-file")}
+	case s.explicit && s.has("key-password-file"):
+		c.Password = Password{File: s.value("key-password-file")}
 	default:
-		c.Password = Password{Inline: s.getenv("EKS_X509_KEY_PASSWORD"), File: s.expand(s.getenv("EKS_X509_KEY_PASSWORD_FILE"))}
-		if c.Password.Inline == "" {
-			c.Password.Inline = s.getenv("EKS_X509_PKCS8_PASSWORD")
+		c.Password = Password{File: s.expand(s.getenv("EKS_X509_KEY_PASSWORD_FILE"))}
+		for _, variable := range passwordVariables() {
+			if c.Password.Inline == "" {
+				c.Password.Inline = s.getenv(variable)
+			}
 		}
 		if c.Password.Inline == "" {
 			c.Password.File = s.value("key-password-file")

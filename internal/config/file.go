@@ -138,7 +138,7 @@ func (s source) withFiles() (source, error) {
 			s.files = append(s.files, f.path)
 		}
 	}
-	s.profile = s.fromPerson("profile")
+	s.profile, s.explicit = s.fromPerson("profile"), s.flags["profile"] != ""
 	if s.profile == DefaultProfile {
 		s.profile = ""
 	}

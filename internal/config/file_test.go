@@ -46,8 +46,10 @@ func TestLayers(t *testing.T) {
 		{"the profile of the variable", nil, []string{"EKS_X509_PROFILE", "q"}, "region", "uq"},
 		{"the profile of the flag over it", map[string]string{"profile": "p"}, []string{"EKS_X509_PROFILE", "q"}, "region", "up"},
 		{"the default by its name", map[string]string{"profile": "default"}, []string{"EKS_X509_PROFILE", "q"}, "region", "ud"},
-		{"a variable over the profile", map[string]string{"profile": "p"}, []string{"EKS_X509_REGION", "e"}, "region", "e"},
-		{"the SDK's variable over the profile", map[string]string{"profile": "p"}, []string{"AWS_REGION", "a"}, "region", "a"},
+		{"the profile of the flag over a variable", map[string]string{"profile": "p"}, []string{"EKS_X509_REGION", "e"}, "region", "up"},
+		{"the profile of the flag over the SDK's variable", map[string]string{"profile": "p"}, []string{"AWS_REGION", "a"}, "region", "up"},
+		{"a variable over the profile of the variable", nil, []string{"EKS_X509_REGION", "e", "EKS_X509_PROFILE", "p"}, "region", "e"},
+		{"the SDK's variable over the profile of the variable", nil, []string{"AWS_REGION", "a", "EKS_X509_PROFILE", "p"}, "region", "a"},
 		{"a flag over all", map[string]string{"profile": "p", "region": "f"}, []string{"EKS_X509_REGION", "e"}, "region", "f"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

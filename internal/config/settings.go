@@ -73,7 +73,7 @@ func IsPath(name string) bool {
 }
 
 // source looks settings up: a flag that was given, else its variable, else the
-// configuration files.
+// configuration files. A profile that is given by a flag wins over variables.
 type source struct {
 	flags   map[string]string
 	getenv  func(string) string
@@ -82,6 +82,9 @@ type source struct {
 	profile string
 	// untrusted are those of files that another user can change.
 	untrusted []Untrusted
+	// explicit: the profile was given by a flag, be it the default. What it sets,
+	// itself or by the default, is not for variables of the shell to change.
+	explicit bool
 }
 
 // variables are where the environment may have a setting: our own, then those of
@@ -111,17 +114,44 @@ func (s source) unexpanded(name string) (value, where string) {
 	if v, ok := s.flags[name]; ok {
 		return v, "--" + name
 	}
+	inFile, set := s.inFiles(name)
 	for _, variable := range s.variables(name) {
-		if v := s.getenv(variable); v != "" {
+		if v := s.getenv(variable); v != "" && !(s.explicit && set) {
 			return v, variable
 		}
 	}
-	for _, layer := range s.layers {
-		if e, ok := layer[name]; ok {
-			return e.value, e.where(name)
-		}
+	if set {
+		return inFile.value, inFile.where(name)
 	}
 	return "", "--" + name
+}
+
+// inFiles is what the configuration files have for a setting.
+func (s source) inFiles(name string) (entry, bool) {
+	for _, layer := range s.layers {
+		if e, ok := layer[name]; ok {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+func (s source) has(name string) bool { _, ok := s.inFiles(name); return ok }
+
+// ignored are the variables that the profile of the flag wins over.
+func (s source) ignored(name string) []string {
+	_, flag := s.flags[name]
+	if _, inline := s.flags["pkcs8-password"]; name == "key-password-file" && inline {
+		flag = true
+	}
+	if flag || !s.has(name) || !s.explicit {
+		return nil
+	}
+	names := s.variables(name)
+	if name == "key-password-file" {
+		names = append(names, passwordVariables()...)
+	}
+	return slices.DeleteFunc(names, func(variable string) bool { return s.getenv(variable) == "" })
 }
 
 func (s source) value(name string) string { v, _ := s.lookup(name); return v }

@@ -8,6 +8,9 @@ type Value struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
 	Origin string `json:"origin"`
+	// Ignored are variables that are set and do not count: the profile was given
+	// by a flag.
+	Ignored []string `json:"ignored,omitempty"`
 }
 
 // Values are the settings that hold, in the order of the help; those without a
@@ -19,12 +22,12 @@ func Values(flags map[string]string, getenv func(string) string) ([]Value, error
 	}
 	var found []Value
 	if s.profile != "" {
-		found = append(found, Value{"profile", s.profile, s.where("profile")})
+		found = append(found, Value{Name: "profile", Value: s.profile, Origin: s.where("profile")})
 	}
 	for _, setting := range FileSettings() {
 		if value, where := s.lookup(setting.Name); value != "" {
 			value = shownValue(setting.Name, value)
-			found = append(found, Value{setting.Name, value, where})
+			found = append(found, Value{Name: setting.Name, Value: value, Origin: where, Ignored: s.ignored(setting.Name)})
 		}
 	}
 	return found, nil

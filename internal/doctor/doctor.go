@@ -25,8 +25,11 @@ type Input struct {
 	ConfigErr   error    // why there is no Config
 	ConfigFiles []string // that are looked at, whether they are there or not
 	Profile     string   // as chosen; empty: none
-	Cluster     string   // as named; empty: the one that the current context asks for with this profile
-	Offline     bool     // leave out what needs a network
+	// ProfileGiven: it was chosen by the flag, which wins over variables.
+	ProfileGiven bool
+	Settings     []config.Value
+	Cluster      string // as named; empty: the one that the current context asks for with this profile
+	Offline      bool   // leave out what needs a network
 
 	Getenv  func(string) string
 	Environ []string // names of the variables that are set

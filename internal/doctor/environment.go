@@ -39,10 +39,15 @@ func missing(path string) bool {
 func checkEnvironment(_ context.Context, f *facts) Result {
 	var r Result
 	set := func(name string) bool { return f.Getenv(name) != "" }
-	if f.Profile != "" {
+	for _, v := range f.Settings {
+		for _, variable := range v.Ignored {
+			r.add(Note, fmt.Sprintf("%s is ignored: the profile of --profile sets %s", variable, v.Name), "unset it; to use another value than the profile's, give the flag")
+		}
+	}
+	if f.Profile != "" && !f.ProfileGiven {
 		for _, s := range config.FileSettings() {
 			if set(s.Env) {
-				r.add(Warning, fmt.Sprintf("%s overrides profile %q", s.Env, f.Profile), "unset it to have the profile's")
+				r.add(Warning, fmt.Sprintf("%s overrides profile %q", s.Env, f.Profile), "unset it to have the profile's, or choose the profile with --profile")
 			}
 		}
 	}
