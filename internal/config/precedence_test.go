@@ -10,12 +10,21 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
+// valueOf differs by place. It is a path, so that reading it from a file does not
+// change it, or a URL.
+func valueOf(place, name string) string {
+	if name == "endpoint" {
+		return "https://" + place + ".example"
+	}
+	return "/" + place + "/" + name
+}
+
 // allOf has each setting with a value of its own, or none.
 func allOf(place string, there bool) string {
 	text := "{"
 	for _, s := range FileSettings() {
 		if there {
-			text += fmt.Sprintf("%s: /%s/%s, ", s.Name, place, s.Name) // a path, so that reading the file does not change it
+			text += s.Name + ": " + valueOf(place, s.Name) + ", "
 		}
 	}
 	return text + "}"
@@ -56,12 +65,12 @@ func TestPrecedence(t *testing.T) {
 				}
 				for _, s := range FileSettings() {
 					if has["flag"] {
-						flags[s.Name] = "/flag/" + s.Name
+						flags[s.Name] = valueOf("flag", s.Name)
 					}
 					names := (source{getenv: env()}).variables(s.Name)
 					named[s.Name] = names[min(spelling, len(names)-1)]
 					if has["variable"] {
-						variables = append(variables, named[s.Name], "/variable/"+s.Name)
+						variables = append(variables, named[s.Name], valueOf("variable", s.Name))
 					}
 				}
 				want := map[string]Value{}
@@ -70,7 +79,7 @@ func TestPrecedence(t *testing.T) {
 						if !has[place] {
 							continue
 						}
-						v := Value{Name: s.Name, Value: "/" + place + "/" + s.Name}
+						v := Value{Name: s.Name, Value: valueOf(place, s.Name)}
 						if has["variable"] && row.flag != "" && place != "flag" && place != "variable" {
 							v.Ignored = []string{named[s.Name]}
 						}
@@ -78,14 +87,14 @@ func TestPrecedence(t *testing.T) {
 						break
 					}
 				}
-				values, err := Values(flags, layered(t, user, system, variables...))
+				from, err := source{flags: flags, getenv: layered(t, user, system, variables...)}.withFiles()
 				if err != nil {
 					t.Fatal(err)
 				}
 				got := map[string]Value{}
-				for _, v := range values {
-					if v.Origin = ""; v.Name != "profile" {
-						got[v.Name] = v
+				for _, s := range FileSettings() {
+					if value := from.value(s.Name); value != "" {
+						got[s.Name] = Value{Name: s.Name, Value: value, Ignored: from.ignored(s.Name)}
 					}
 				}
 				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
