@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"sync"
 	"testing"
 	"time"
@@ -378,17 +379,21 @@ func TestInterruptIsNoRefusal(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no interrupt between processes")
 	}
-	p := newProcesses(t)
-	p.faults(t, "CreateSession:hang*1")
-	r := p.start(t, "credential-process")
-	until(t, "the call", func() bool { return len(p.calls()) == 1 })
-	check(t, r.cmd.Process.Signal(os.Interrupt))
-	if code := r.wait(t); code != exitFailed || r.stderr.String() != "eks-x509: error: interrupted\n" {
-		t.Errorf("exit code %d: %s", code, r.stderr.String())
+	for signal, want := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+		for _, args := range [][]string{{"credential-process"}, {"token", "--cluster-name", "sandbox"}, {"exec", "--", "echo", "ran"}} {
+			p := newProcesses(t)
+			p.faults(t, "CreateSession:hang*1")
+			r := p.start(t, args...)
+			until(t, "the call", func() bool { return len(p.calls()) == 1 })
+			check(t, r.cmd.Process.Signal(signal))
+			if code := r.wait(t); code != want || r.stderr.String() != "eks-x509: error: interrupted\n" || r.stdout.String() != "" {
+				t.Errorf("%s, %s: exit code %d: %s", args[0], signal, code, r.stderr.String())
+			}
+			next, _ := p.run(t, "credential-process")
+			sameSession(t, []*process{next})
+			p.expectCalls(t, 2)
+		}
 	}
-	next, _ := p.run(t, "credential-process")
-	sameSession(t, []*process{next})
-	p.expectCalls(t, 2)
 }
 
 // kubectl runs a failing plugin five times. The hint is said once, unless the refusal is forgotten meanwhile.

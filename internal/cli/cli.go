@@ -97,6 +97,9 @@ func Run(ctx context.Context, env Env) int {
 		case <-grace.C:
 			if !a.patient.Load() {
 				a.say("error", "interrupted")
+				if e := bySignal(ctx); e != nil {
+					return e.exitCode()
+				}
 				return exitFailed
 			}
 		}

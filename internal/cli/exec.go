@@ -2,10 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +29,8 @@ func newExecCmd(a *app) *cobra.Command {
 		Long: `Run a command with session credentials in its environment, and nothing else of
 AWS's that would win over them: AWS_PROFILE and other credential variables are
 taken out. On Unix the command takes the place of this process; its exit status
-and its signals are its own.
+and its signals are its own. As in a shell, the exit code is 127 if the command is
+not found and 126 if it can't be run.
 
 The credentials are those of one session and are not renewed: a command that runs
 longer wants credential-process.`,
@@ -54,9 +60,9 @@ func runExec(ctx context.Context, a *app, cmd *cobra.Command, nested bool, comma
 	if err != nil {
 		return err
 	}
-	path, err := exec.LookPath(command[0])
+	path, err := a.lookPath(command[0])
 	if err != nil {
-		return &notFoundError{command[0], err}
+		return err
 	}
 	creds, err := session.Credentials(ctx, c, a.sessionOptions())
 	if err != nil {
@@ -72,6 +78,9 @@ func runExec(ctx context.Context, a *app, cmd *cobra.Command, nested bool, comma
 		a.say("warning", w)
 	}
 	a.warnings = nil
+	if err := ctx.Err(); err != nil { // the command would never hear of the signal
+		return err
+	}
 	return a.become(path, command, environ)
 }
 
@@ -101,3 +110,29 @@ func (e *notFoundError) Error() string {
 	return fmt.Sprintf("running %q: %s", e.command, strings.TrimPrefix(e.err.Error(), "exec: "))
 }
 func (e *notFoundError) Unwrap() error { return e.err }
+
+// exitCode tells, as a shell's, a command that is not there from one that can't be run.
+func (e *notFoundError) exitCode() int {
+	if errors.Is(e.err, exec.ErrNotFound) || errors.Is(e.err, fs.ErrNotExist) || errors.Is(e.err, syscall.ENOTDIR) {
+		return exitNotFound
+	}
+	return exitNotRun
+}
+
+// lookPath finds a command as a shell does: a file on PATH that can't be executed is one
+// that can't be run.
+func (a *app) lookPath(command string) (string, error) {
+	path, err := exec.LookPath(command)
+	if err == nil {
+		return path, nil
+	}
+	if errors.Is(err, exec.ErrNotFound) && command != "" && filepath.Base(command) == command {
+		for _, dir := range filepath.SplitList(a.Getenv("PATH")) {
+			if info, statErr := os.Stat(filepath.Join(dir, command)); statErr == nil && info.Mode().IsRegular() {
+				err = &fs.PathError{Op: "exec", Path: filepath.Join(dir, command), Err: fs.ErrPermission}
+				break
+			}
+		}
+	}
+	return "", &notFoundError{command, err}
+}

@@ -145,6 +145,9 @@ func (a *app) runChild(command, environ []string) error {
 
 // runWith runs a command in an environment and passes signals to it.
 func (a *app) runWith(command, environ []string) error {
+	if _, err := a.lookPath(command[0]); err != nil {
+		return err
+	}
 	child := a.command(context.Background(), command[0], command[1:]...) // an interrupt is the command's affair
 	child.Stdin = a.Stdin
 	a.out.give(child)
@@ -155,7 +158,7 @@ func (a *app) runWith(command, environ []string) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	if err := child.Start(); err != nil {
-		return fmt.Errorf("running %q: %w", command[0], err)
+		return &notFoundError{command[0], err}
 	}
 	done := make(chan struct{})
 	defer close(done)

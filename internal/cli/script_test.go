@@ -15,12 +15,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +31,7 @@ import (
 func TestMain(m *testing.M) {
 	program := os.Args[0] // testscript cuts it
 	testscript.Main(m, map[string]func(){"eks-x509": func() {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		ctx, stop := WithSignals(context.Background())
 		defer stop()
 		env, end := spied(OS())
 		env.Program = program

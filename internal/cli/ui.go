@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,7 +36,8 @@ const (
 	exitRefused     = 4 // AWS refused
 	exitUnreachable = 5 // AWS not reachable, or what answered was not AWS
 
-	// As a shell has them, for exec and sandbox --for.
+	// As a shell has them, for exec and sandbox --for. A signal ends every command with
+	// 128 and its number: 130 is Ctrl-C, 143 SIGTERM.
 	exitNotRun   = 126
 	exitNotFound = 127
 )
@@ -98,10 +98,10 @@ func exitCode(err error) int {
 		return int(status)
 	}
 	if e, ok := errors.AsType[*notFoundError](err); ok {
-		if errors.Is(e, exec.ErrNotFound) {
-			return exitNotFound
-		}
-		return exitNotRun
+		return e.exitCode()
+	}
+	if e, ok := errors.AsType[*signalError](err); ok {
+		return e.exitCode()
 	}
 	if e, ok := errors.AsType[*codedError](err); ok {
 		return e.code
@@ -143,8 +143,11 @@ func exitCode(err error) int {
 }
 
 // interrupted keeps what a person has to know of what goes on without us.
-func interrupted(err error) error {
+func interrupted(ctx context.Context, err error) error {
 	cause := errors.New("interrupted")
+	if e := bySignal(ctx); e != nil {
+		cause = e
+	}
 	if e, ok := errors.AsType[*provision.Unattended](err); ok {
 		return &provision.Unattended{Stack: e.Stack, Err: cause}
 	}
@@ -163,7 +166,7 @@ func (a *app) finish(ctx context.Context, command string, err error) int {
 		err = fmt.Errorf("writing output: %w", failed)
 	}
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = interrupted(err)
+		err = interrupted(ctx, err)
 	}
 	if err == nil || !a.underKubectl() {
 		for _, w := range a.warnings {
