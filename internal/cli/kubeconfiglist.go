@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/kubeconfig"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
 // kubeContextJSON is how it is listed.
@@ -41,6 +42,10 @@ func newKubeconfigListCmd(a *app) *cobra.Command {
 			found, err := kubeContexts(paths)
 			if err != nil {
 				return err
+			}
+			for i, k := range found {
+				a.out.hide(argument(k.Item, "--pkcs8-password"))
+				found[i].Server = safetext.Scrub(k.Server)
 			}
 			if output == "json" {
 				list := make([]kubeContextJSON, len(found))
