@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -82,12 +83,12 @@ func isEncoded(value string) bool {
 		return true
 	}
 	raw, err := base64.RawStdEncoding.DecodeString(value[:len(value)&^3])
-	return err == nil && isDER(raw)
+	return err == nil && (isDER(raw) || bytes.Contains(raw, []byte("-----BEGIN"))) // the second: as in a Kubernetes secret
 }
 
 // isDER says whether bytes are, or begin, an ASN.1 SEQUENCE of their length that
-// begins as keys, certificates and PKCS#12 files do: with a SEQUENCE or a small
-// INTEGER.
+// begins as keys, certificates and PKCS files do: with a SEQUENCE, a small or a
+// large INTEGER, or PKCS#7's OID.
 func isDER(raw []byte) bool {
 	if len(raw) < 4 || raw[0] != 0x30 {
 		return false
@@ -111,7 +112,7 @@ func isDER(raw []byte) bool {
 	if len(body) < 3 || length+most < len(body) {
 		return false
 	}
-	return body[0] == 0x30 || body[0] == 0x02 && (body[1] == 1 && body[2] <= 3 || body[1] >= 0x80 || body[1] > 16)
+	return body[0] == 0x30 || body[0] == 0x06 && body[1] == 9 || body[0] == 0x02 && (body[1] == 1 && body[2] <= 3 || body[1] >= 0x80 || body[1] > 16)
 }
 
 // checkPaths holds all paths that flags and variables give against CheckPath.

@@ -230,7 +230,7 @@ func proxy(getenv func(string) string) (func(*http.Request) (*url.URL, error), e
 // left of a password with a # or a / in it would be taken for the host.
 func isProxy(address string) bool {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
+	if (err != nil || u.Host == "") && !strings.Contains(address, "://") {
 		u, err = url.Parse("http://" + address)
 	}
 	return err == nil && u.Hostname() != "" && u.Fragment == "" && !u.ForceQuery && u.RawQuery == "" && !strings.Contains(u.Path, "@")
