@@ -3,12 +3,15 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 
 	"github.com/valyala/fastjson"
 )
+
+// maxItem is how much of one item of YAML or row of CSV is held: what is made of it
+// takes many times its text.
+const maxItem = 4 << 20
 
 // lineReader is what the readers that turn a form into lines of JSON have in
 // common. Each takes a part of its input, of a bounded size, and writes one line
@@ -16,8 +19,8 @@ import (
 type lineReader struct {
 	in    *bufio.Reader
 	found *tally
-	line  int64 // that was read last
-	out   bytes.Buffer
+	line  int64        // that was read last
+	out   bytes.Buffer // of what is written, not read yet
 	err   error
 }
 
@@ -59,16 +62,20 @@ func (r *lineReader) next() ([]byte, error) {
 	}
 }
 
-// emit writes a line for so many of the input.
+// emit writes a line for so many of the input. The line is its from then on.
 func (r *lineReader) emit(line []byte, lines int64) {
-	for _, c := range line {
+	for i, c := range line {
 		if c == '\n' || c == '\r' {
-			c = ' ' // in JSON it stands between values only
+			line[i] = ' ' // in JSON it stands between values only
 		}
-		r.out.WriteByte(c)
 	}
 	for range lines {
-		r.out.WriteByte('\n')
+		line = append(line, '\n')
+	}
+	if r.out.Len() == 0 {
+		r.out = *bytes.NewBuffer(line)
+	} else {
+		r.out.Write(line)
 	}
 }
 
@@ -121,18 +128,20 @@ func (r *partialReader) more() error {
 	}
 	if r.from > 0 && len(r.held)+len(text) > maxDocument {
 		r.found.damage(r.from, whyLong)
-		r.held, r.from = r.held[:0], 0
+		r.held, r.from = nil, 0
 	}
 	if r.from == 0 {
 		r.from = r.line
 	}
+	if len(r.held) == 0 {
+		r.held = append(r.held, "2000-01-01T00:00:00Z stdout F "...) // whatever the time was
+	}
 	if r.held = append(r.held, text...); partial {
 		return nil
 	}
-	line, err = json.Marshal(map[string]string{"log": string(r.held)})
-	r.emit(line, r.line-r.from+1)
-	r.held, r.from = r.held[:0], 0
-	return err
+	r.emit(r.held, r.line-r.from+1)
+	r.held, r.from = nil, 0
+	return nil
 }
 
 // docker reads a line of Docker's json-file: a part that is not the last has no

@@ -87,7 +87,7 @@ func (r *csvReader) row() error {
 			}
 			return err
 		}
-		if long = long || len(text)+len(line) > maxDocument; !long {
+		if long = long || len(text)+len(line) > maxItem; !long {
 			text = append(text, line...)
 		}
 		if bytes.Count(line, []byte(`"`))%2 == 1 {
@@ -98,7 +98,7 @@ func (r *csvReader) row() error {
 		}
 	}
 	if long {
-		r.found.damage(from, whyLong)
+		r.found.damage(from, whyLongItem)
 		text = nil
 	}
 	r.cells = cells(trim(text))

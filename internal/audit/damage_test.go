@@ -2,7 +2,9 @@ package audit
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +144,15 @@ func repeat(head, body string, n int, tail string) io.Reader {
 	return io.MultiReader(append(readers, strings.NewReader(strings.Repeat(body, n)), strings.NewReader(tail))...)
 }
 
+// bomb is gzip of 64 MB.
+func bomb(head, body, tail string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = io.Copy(w, repeat(head, strings.Repeat(body, 1<<10), 64<<10, tail))
+	_ = w.Close()
+	return b.String()
+}
+
 func stream(r func() io.Reader) []Input {
 	return []Input{{Name: "stream", Open: func() (io.ReadCloser, error) { return io.NopCloser(r()), nil }}}
 }
@@ -177,6 +188,32 @@ func TestMemory(t *testing.T) {
 		"an array of 64 MB on one line": {func() io.Reader {
 			return repeat(`{"kind":"EventList","items":[`+event, ","+event, 64<<20/len(event), "]}")
 		}, 1, "", 0},
+		"strings in an array on one line": {func() io.Reader {
+			return repeat("["+encode(t, event), ","+encode(t, event), 64<<20/len(event), "]")
+		}, 1, "", 0},
+		"UTF-16": {func() io.Reader {
+			line := utf16Of(event+"\n", false, false)
+			return repeat("\xff\xfe", line, 64<<20/len(line), "")
+		}, 1, "", 0},
+		"a quote in CSV that does not end": {func() io.Reader {
+			return repeat("@message\n"+quote(event)+"\n\"", "abcdefg\n", 64<<17, "")
+		}, 1, whyCut, 0},
+		"a row of CSV": {func() io.Reader {
+			return repeat("@message\n"+quote(event)+"\n\"", "abcdefg\n", 64<<17, "\"\n"+quote(strings.ReplaceAll(event, `"1"`, `"2"`))+"\n")
+		}, 2, whyLongItem, 0},
+		"parts of a line that do not end": {func() io.Reader {
+			const head = "2026-11-30T15:57:07Z stdout "
+			return repeat(head+"F "+event+"\n", head+"P abcdefghijklmnopqrstuvwxyz\n", 64<<14, head+"F x\n"+head+"F "+strings.ReplaceAll(event, `"1"`, `"2"`)+"\n")
+		}, 2, whyLong, 0},
+		"an item of YAML": {func() io.Reader {
+			return repeat("events:\n- message: '"+strings.ReplaceAll(event, "'", "''")+"'\n- message: '", "    abcdefg\n", 64<<17, "'\n")
+		}, 1, whyLongItem, 0},
+		"a bomb": {func() io.Reader {
+			return strings.NewReader(zip(bomb(event+"\n", " ", "\n"+strings.ReplaceAll(event, `"1"`, `"2"`))))
+		}, 2, "", 0},
+		"a bomb in a message": {func() io.Reader {
+			return strings.NewReader(event + "\n" + encode(t, m{"awslogs": m{"data": base64.StdEncoding.EncodeToString([]byte(bomb("", "0", "")))}}))
+		}, 1, whyLong, 0},
 		"a hundred thousand actions": {many, 0, "", 100_000},
 	} {
 		r, err := Run(context.Background(), nil, stream(c.in), Options{Workers: 2, Actions: c.many > 0, TempDir: t.TempDir(), memory: 1 << 20})

@@ -28,7 +28,7 @@ const (
 	whyOther     = "no event of this log"
 	whyTimestamp = "no time in the event"
 	whyYAML      = "malformed YAML"
-	whyLongYAML  = "the item of YAML is longer than 4 MiB: use --output json"
+	whyLongItem  = "the row or item is longer than 4 MiB: use --output json"
 	whyRow       = "a row without the whole event: ask for @message, or for eventJson"
 	whyColumns   = "a row without requestParameters and responseElements in JSON: ask for eventJson, or download JSON"
 	whyOCSF      = "unsupported format: OCSF without raw_data; read the log in CloudWatch Logs"

@@ -7,9 +7,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxYAML is how much of one item is held: a tree of YAML takes many times its text.
-const maxYAML = 4 << 20
-
 // isYAML reports an answer of the AWS CLI in YAML: a list, or one of the keys that
 // an answer begins with.
 func isYAML(head []byte) bool {
@@ -81,7 +78,7 @@ func structural(text []byte) bool {
 }
 
 func (r *yamlReader) add(line []byte) {
-	if r.long = r.long || len(r.item)+len(line) > maxYAML; !r.long {
+	if r.long = r.long || len(r.item)+len(line) > maxItem; !r.long {
 		r.item = append(r.item, line...)
 	}
 }
@@ -103,7 +100,7 @@ func (r *yamlReader) end() {
 	lines := r.line - r.from // without the line after it, which is not written yet
 	switch {
 	case r.long:
-		r.found.damage(r.from, whyLongYAML)
+		r.found.damage(r.from, whyLongItem)
 	case err != nil || len(list) != 1:
 		r.found.damage(r.from, whyYAML)
 	}
