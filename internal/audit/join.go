@@ -2,6 +2,7 @@ package audit
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -69,10 +70,10 @@ func (x *index) find(a *Action) (int, Joined) {
 // number: how Roles Anywhere writes zeros before it is not documented.
 func bySerialNumber(arn string) string {
 	name := nameOf(arn)
-	if number := likeSerial(name); number != "" {
-		return arn[:len(arn)-len(name)] + number
+	if name == "" || name[0] != '0' || len(name) > 42 || strings.Trim(name, "0123456789abcdefABCDEF") != "" {
+		return arn
 	}
-	return arn
+	return arn[:len(arn)-len(name)] + strings.TrimLeft(name, "0")
 }
 
 // at is the latest of the sessions that had begun by t and was good for what it

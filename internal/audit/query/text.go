@@ -149,6 +149,14 @@ func (w What) alternatives() []alternative {
 		keys.add(s.AccessKeyID)
 		arns.add(s.ARN)
 		names.add(s.Name)
+		if before, ok := strings.CutSuffix(s.ARN, s.Name); s.AccessKeyID == "" && ok && strings.Trim(s.Name, "0123456789abcdef") == "" {
+			// The ARN may be made of the serial number, before which there may be zeros.
+			for _, zeros := range []string{"", "0", "00"} {
+				name := zeros + strings.TrimLeft(s.Name, "0")
+				arns.add(before + name)
+				names.add(name)
+			}
+		}
 	}
 	all := slices.DeleteFunc([]alternative{keys, arns, names}, func(a alternative) bool { return a.values == nil })
 	// A session that CloudTrail has no event for is known by what its actions say.

@@ -128,3 +128,31 @@ func TestSchemaRefuses(t *testing.T) {
 		t.Errorf("%v %s", err, text)
 	}
 }
+
+// A session whose access key is hidden is asked for by its ARN and name.
+func TestHiddenAccessKey(t *testing.T) {
+	t.Parallel()
+	const role = "arn:aws:sts::123456789012:assumed-role/Dev/"
+	what := query.What{Filter: audit.Filter{Subject: "CN=a"}, Narrow: true, Sessions: []query.Session{{ARN: role + "c8a1", Name: "c8a1"}, {AccessKeyID: "ASIA1", ARN: role + "b2", Name: "b2"}}}
+	for name, text := range map[string]string{"Insights": query.Insights{What: what}.Text(), "Athena": query.Athena{What: what}.AuditSQL()} {
+		for _, want := range []string{role + "c8a1", role + "0c8a1", role + "00c8a1", "00c8a1", "ASIA1", role + "b2"} {
+			if !strings.Contains(strings.ReplaceAll(text, `"`, "'"), "'"+want+"'") {
+				t.Errorf("%s: no %s in %s", name, want, text)
+			}
+		}
+		if strings.Contains(text, "00b2") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+// Each engine takes a session's event under both names, and whoever is said to have called.
+func TestBothNames(t *testing.T) {
+	t.Parallel()
+	what := query.What{Chained: true}
+	for name, text := range map[string]string{"Athena": query.Athena{What: what, CloudTrailTable: "t"}.CloudTrailSQL(), "LookupEvents": query.Lookup{What: what}.Text()} {
+		if !strings.Contains(text, "rolesanywhere.amazonaws.com") || !strings.Contains(text, "AssumeRole") || strings.Contains(text, "EventName,AttributeValue=CreateSession") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
