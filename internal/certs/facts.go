@@ -5,8 +5,12 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/eks-x509/eks-x509/internal/sessiontag"
 )
 
 // Tag is a session tag that Roles Anywhere sets, a key of aws:PrincipalTag.
@@ -54,7 +58,7 @@ func SessionTags(c *x509.Certificate) []Tag {
 	var tags []Tag
 	add := func(key string, values []string) {
 		if value := strings.Join(values, "/"); value != "" {
-			tags = append(tags, Tag{key, value, !tagPattern().MatchString(value)})
+			tags = append(tags, Tag{key, value, !sessiontag.IsTag(value)})
 		}
 	}
 	addName := func(prefix string, n pkix.Name) {
@@ -77,9 +81,6 @@ func SessionTags(c *x509.Certificate) []Tag {
 	}
 	return tags
 }
-
-// tagPattern is the one of STS session tags, AssumeRole.
-var tagPattern = lazy(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,256}$`)
 
 type attribute struct {
 	name string
@@ -130,26 +131,72 @@ func DirectoryNames(c *x509.Certificate) []pkix.Name {
 	return found
 }
 
+// anchorPlaceholder stands for a trust anchor that is not known. IAM matches it with none.
+const anchorPlaceholder = "arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID"
+
 // TrustCondition is the Condition of a role's trust policy, by operator and key,
-// that lets in this certificate's subject from this issuer and, if an anchor is
-// given, by it alone.
-func TrustCondition(c *x509.Certificate, trustAnchorARN string) map[string]map[string]string {
-	condition := map[string]map[string]string{}
-	set := func(operator, key, value string) {
-		if condition[operator] == nil {
-			condition[operator] = map[string]string{}
-		}
-		condition[operator][key] = value
+// that lets in this certificate's subject from this issuer and, by this trust
+// anchor, nobody else. If AWS sets no session tags that tell the subject or the
+// issuer from others, there is none: what is left would let in everybody whom the
+// CA has certified. The error says why, and what to do instead.
+func TrustCondition(c *x509.Certificate, trustAnchorARN string) (map[string]map[string]string, error) {
+	if trustAnchorARN == "" {
+		trustAnchorARN = anchorPlaceholder
 	}
+	equals := map[string]string{}
+	for _, n := range []struct {
+		what, tag string
+		name      pkix.Name
+	}{{"subject", "x509Subject/CN", c.Subject}, {"issuer", "x509Issuer/CN", c.Issuer}} {
+		value, err := onlyCommonName(n.name)
+		if err == nil {
+			err = sessiontag.Check(value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the %s's common name can't be compared: %w; %s", n.what, err, insteadOf(c, n.what))
+		}
+		equals["aws:PrincipalTag/"+n.tag] = value
+	}
+	return map[string]map[string]string{"StringEquals": equals, "ArnEquals": {"aws:SourceArn": trustAnchorARN}}, nil
+}
+
+// onlyCommonName: AWS joins several by a slash, which one name may have, too.
+func onlyCommonName(n pkix.Name) (string, error) {
+	var found []string
+	for _, a := range n.Names {
+		if text, ok := a.Value.(string); ok && a.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) {
+			found = append(found, text)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", errors.New("there is none")
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("there are %d", len(found))
+}
+
+// insteadOf says what else may tell a certificate's subject or issuer from others.
+func insteadOf(c *x509.Certificate, what string) string {
+	var other []string
 	for _, t := range SessionTags(c) {
-		if (t.Key == "x509Issuer/CN" || t.Key == "x509Subject/CN") && !t.Dropped {
-			set("StringEquals", "aws:PrincipalTag/"+t.Key, t.Value)
+		unique := t.Key == "x509SAN/DNS" || t.Key == "x509SAN/URI"
+		if what == "issuer" {
+			unique = strings.HasPrefix(t.Key, "x509Issuer/") && t.Key != "x509Issuer/CN"
+		}
+		if unique && !t.Dropped {
+			other = append(other, fmt.Sprintf("aws:PrincipalTag/%s (%q)", t.Key, t.Value))
 		}
 	}
-	if trustAnchorARN != "" {
-		set("ArnEquals", "aws:SourceArn", trustAnchorARN)
+	again := "have the certificate issued again with one common name of " + sessiontag.Allowed
+	if what == "issuer" {
+		again = "use a CA with one common name of " + sessiontag.Allowed
 	}
-	return condition
+	if len(other) > 0 {
+		return "compare " + strings.Join(other, " or ") + " if it is the " + what + "'s alone, or " + again
+	}
+	return again
 }
 
 // KeyUsages are the names of RFC 5280 §4.2.1.3.

@@ -42,6 +42,9 @@ func opensslIP(ip net.IP) string {
 func randomRequest(r *rand.Rand) Request {
 	text := func(most int) string {
 		letters := []rune("abcXYZ 019'()+,-./:=?@_é漢ü&<>\"\\#;*")
+		if r.IntN(2) == 0 {
+			letters = letters[:10] // of which session tags are made
+		}
 		out := make([]rune, 1+r.IntN(most))
 		for i := range out {
 			out[i] = letters[r.IntN(len(letters))]
@@ -99,14 +102,14 @@ func newRolesAnywhere(t *testing.T, root *x509.Certificate) rolesAnywhere {
 	return rolesAnywhere{s, client, world.TrustAnchors[0].ARN, world.Profiles[0].ARN, world.Roles[0].ARN}
 }
 
-// accepts says why a session of the certificate is refused by a role that has the
-// condition which cert show gives, and no other.
-func (r rolesAnywhere) accepts(t *testing.T, leaf *x509.Certificate, key crypto.Signer) error {
+// accepts says why a session of the certificate is refused by a role that has this
+// condition and no other.
+func (r rolesAnywhere) accepts(t *testing.T, condition any, leaf *x509.Certificate, key crypto.Signer) error {
 	t.Helper()
 	policy, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
 		"Effect": "Allow", "Principal": map[string]string{"Service": "rolesanywhere.amazonaws.com"},
 		"Action":    []string{"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"},
-		"Condition": TrustCondition(leaf, r.anchor),
+		"Condition": condition,
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +161,24 @@ func TestOpenSSLAgrees(t *testing.T) {
 	}
 	write("root.pem", PEM([]*x509.Certificate{root}))
 	aws := newRolesAnywhere(t, root)
+	conditions := 0
+	strangerKey, err := NewKey("p256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	strangerCSR, err := Request{Subject: pkix.Name{CommonName: "a stranger"}}.CSR(strangerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsedStranger, err := ParseCSR("a.csr", strangerCSR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strangerChain, err := CA{Certificate: root, Signer: caKey}.Issue(parsedStranger, now, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := strangerChain[0]
 	r := rand.New(rand.NewPCG(6, 7)) // the same each time; any other should do
 	for i := range 200 {
 		kind := []string{"p256", "p384"}[i%2]
@@ -212,7 +233,17 @@ func TestOpenSSLAgrees(t *testing.T) {
 			}
 		}
 		leaf := chain[0]
-		if err := aws.accepts(t, leaf, key); err != nil {
+		// The condition that cert show gives lets in this certificate, and no other of the CA. Without one, all get in.
+		var condition any = map[string]any{"ArnEquals": map[string]string{"aws:SourceArn": aws.anchor}}
+		named, conditionErr := TrustCondition(leaf, aws.anchor)
+		if conditionErr == nil {
+			conditions++
+			condition = named
+			if err := aws.accepts(t, condition, stranger, strangerKey); err == nil {
+				t.Fatalf("the condition %v of %q lets in %q", named, leaf.Subject, stranger.Subject)
+			}
+		}
+		if err := aws.accepts(t, condition, leaf, key); err != nil {
 			t.Fatalf("%+v: %v (%s)", q, err, aws.s.Requests()[len(aws.s.Requests())-1])
 		}
 		if got, want := leaf.Subject, q.Subject; got.CommonName != want.CommonName || !slices.Equal(got.OrganizationalUnit, want.OrganizationalUnit) ||
@@ -233,5 +264,8 @@ func TestOpenSSLAgrees(t *testing.T) {
 			len(again.URIs) != len(leaf.URIs) || len(again.IPAddresses) != len(leaf.IPAddresses) {
 			t.Fatalf("a renewal asks for other names: %v", err)
 		}
+	}
+	if conditions == 0 {
+		t.Error("no certificate had a condition")
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
+	"github.com/eks-x509/eks-x509/internal/sessiontag"
 	"github.com/eks-x509/eks-x509/internal/term"
 )
 
@@ -223,6 +224,7 @@ func (a *app) certNew(cmd *cobra.Command, subject subjectFlags, kind, keyFile, c
 			return err
 		}
 	}
+	a.warnOfName(subject.commonName, "the certificate")
 	key, keyPEM, err := a.makeKey(cmd, kind, keyFile, encrypt)
 	if err != nil {
 		return err
@@ -242,6 +244,13 @@ func (a *app) certNew(cmd *cobra.Command, subject subjectFlags, kind, keyFile, c
 	}
 	a.notice(fmt.Sprintf("made %s and %s; next: eks-x509 cert request --csr %[2]s", safetext.File(keyFile), safetext.File(csrFile)))
 	return nil
+}
+
+// warnOfName warns of a common name that AWS sets no session tag from.
+func (a *app) warnOfName(name, of string) {
+	if err := sessiontag.Check(name); err != nil {
+		a.warn(fmt.Sprintf("a role's trust policy can't name %s by its common name: %v", of, err))
+	}
 }
 
 // makeKey gives a new key and its PEM.
@@ -321,6 +330,7 @@ file, and it keeps no record of what it issues. For more, use AWS Private CA
 }
 
 func (a *app) certCA(cmd *cobra.Command, request certs.Request, kind, keyFile, certificateFile string, encrypt bool, validity time.Duration) error {
+	a.warnOfName(request.Subject.CommonName, "what the CA issues")
 	key, keyPEM, err := a.makeKey(cmd, kind, keyFile, encrypt)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/certs"
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/sessiontag"
 )
 
 // certificateView is what cert show prints as JSON.
@@ -33,8 +34,9 @@ type certificateView struct {
 	SessionName    string            `json:"sessionName"`
 	SourceIdentity string            `json:"sourceIdentity"`
 	SessionTags    []certs.Tag       `json:"sessionTags"`
-	TrustPolicy    any               `json:"trustPolicyCondition"`
-	Accepted       bool              `json:"accepted"` // as far as can be seen without AWS
+	TrustPolicy    any               `json:"trustPolicyCondition"`         // null if none would let in this subject alone
+	NoTrustPolicy  string            `json:"trustPolicyProblem,omitempty"` // why
+	Accepted       bool              `json:"accepted"`                     // as far as can be seen without AWS
 	Problems       []string          `json:"problems"`
 }
 
@@ -53,7 +55,9 @@ func newCertShowCmd(a *app) *cobra.Command {
 number as it will stand in session names, CloudTrail and the cluster's audit log,
 its chain, the session tags that Roles Anywhere sets from it (by the attribute
 mappings of a new profile), and the condition for a role's trust policy that lets
-it in. No private key is needed.`,
+in this subject and nobody else. If AWS sets no session tag for the common name of
+the subject or the issuer, there is no such condition, and the reason is shown. No
+private key is needed.`,
 		Example: "  eks-x509 cert show\n  eks-x509 cert show --output json | grep -F sessionTags",
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -93,7 +97,12 @@ func (a *app) viewCertificate(key *keys.Key, anchor string) certificateView {
 		DNSNames: nonNil(leaf.DNSNames), URIs: []string{}, EmailAddresses: nonNil(leaf.EmailAddresses), IPAddresses: []string{}, DirectoryNames: []string{},
 		Chain:       []certificateStep{},
 		SessionName: certs.SessionName(leaf), SourceIdentity: certs.SourceIdentity(leaf), SessionTags: certs.SessionTags(leaf),
-		TrustPolicy: certs.TrustCondition(leaf, anchor), Problems: []string{},
+		Problems: []string{},
+	}
+	if condition, err := certs.TrustCondition(leaf, anchor); err != nil {
+		v.NoTrustPolicy = err.Error()
+	} else {
+		v.TrustPolicy = condition
 	}
 	for _, u := range leaf.URIs {
 		v.URIs = append(v.URIs, u.String())
@@ -147,7 +156,7 @@ func (a *app) writeCertificate(v certificateView) error {
 	for _, t := range v.SessionTags {
 		value := t.Value
 		if t.Dropped {
-			value += " (dropped: STS takes letters, digits, spaces and _.:/=+-@, at most 256)"
+			value += " (not set by AWS: " + sessiontag.Allowed + " are allowed, at most 256)"
 		}
 		rows = append(rows, []string{"tag " + t.Key, value})
 	}
@@ -161,6 +170,9 @@ func (a *app) writeCertificate(v certificateView) error {
 	}
 	if err := a.out.table(rows); err != nil {
 		return err
+	}
+	if v.NoTrustPolicy != "" {
+		return a.out.print("\nNo condition for a role's trust policy: %s\n", v.NoTrustPolicy)
 	}
 	if err := a.out.print("\nCondition of a role's trust policy:\n"); err != nil {
 		return err

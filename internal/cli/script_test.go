@@ -64,6 +64,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
 			"cert":     cmdCert,
+			"subca":    cmdSubCA,
 			"faults":   cmdFaults,
 			"requests": cmdRequests,
 			"revoke":   cmdRevoke,
@@ -135,6 +136,25 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+}
+
+// subca NAME ARN CN makes NAME.pem and NAME.key, a CA below one of AWS Private CA.
+func cmdSubCA(ts *testscript.TestScript, _ bool, args []string) {
+	for _, ca := range sandboxOf(ts).World().CertificateAuthorities {
+		if ca.ARN != args[1] {
+			continue
+		}
+		parent, err := minica.Parse([]byte(ca.Certificate), []byte(ca.Key))
+		ts.Check(err)
+		sub, err := parent.Issue(minica.CA(args[2]), nil)
+		ts.Check(err)
+		keyPEM, err := minica.KeyPEM(sub.Key)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), minica.CertificatePEM(sub.Certificate), 0o600))
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), keyPEM, 0o600))
+		return
+	}
+	ts.Fatalf("no such CA")
 }
 
 // cert NAME [key=KIND] [issuer=root|intermediate|other] [FAULT…] writes

@@ -92,6 +92,7 @@ your own. It holds no account and no region: StackSets can carry it to many.`,
 			if err != nil {
 				return err
 			}
+			a.warnOfEveryone(s)
 			template, err := s.Template()
 			if err != nil {
 				return err

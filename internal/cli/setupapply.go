@@ -37,6 +37,7 @@ is given.`,
 			if err != nil {
 				return err
 			}
+			a.warnOfEveryone(s)
 			return a.setupApply(cmd.Context(), s, admin, output, yes)
 		},
 	}

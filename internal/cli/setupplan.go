@@ -34,6 +34,7 @@ executed and leaves nothing behind.`,
 			if err != nil {
 				return err
 			}
+			a.warnOfEveryone(s)
 			template, err := s.Template()
 			if err != nil {
 				return err

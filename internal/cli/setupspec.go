@@ -149,6 +149,13 @@ func (f *specFlags) spec(cmd *cobra.Command, getenv func(string) string) (provis
 	return s, nil
 }
 
+// warnOfEveryone warns of a role that no name keeps anybody from.
+func (a *app) warnOfEveryone(s provision.Spec) {
+	if len(s.Role.Subject) == 0 && len(s.Role.SAN) == 0 {
+		a.warn("the role lets in every certificate that the CA issues: role.subject (--subject-cn) or role.san names those that it is for")
+	}
+}
+
 func (f *specFlags) fromFlags() provision.Spec {
 	s := provision.Spec{CA: provision.CA{AcmPcaARN: f.caARN, Bundle: f.bundle}}
 	if f.newCA != "" {

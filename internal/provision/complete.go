@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/eks-x509/eks-x509/internal/sessiontag"
 )
 
 var (
@@ -184,11 +186,11 @@ func (s *Spec) completeRole() error {
 	if r.MaxSessionSeconds < minRoleSession || r.MaxSessionSeconds > maxSession {
 		return invalid("role.maxSessionSeconds", "%d: 3600 to 43200 are taken", r.MaxSessionSeconds)
 	}
-	if err := checkValues("role.issuerCN", r.IssuerCN); err != nil {
+	if err := checkValues("role.issuerCN", r.IssuerCN, sessiontag.Check); err != nil {
 		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.Subject)) {
-		if err := checkValues("role.subject", r.Subject[key]); err != nil {
+		if err := checkValues("role.subject", r.Subject[key], checkCondition); err != nil {
 			return err
 		}
 		if !slices.Contains([]string{"CN", "O", "OU", "C", "ST", "L"}, key) || len(r.Subject[key]) == 0 {
@@ -196,7 +198,7 @@ func (s *Spec) completeRole() error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.SAN)) {
-		if err := checkValues("role.san", r.SAN[key]); err != nil {
+		if err := checkValues("role.san", r.SAN[key], checkCondition); err != nil {
 			return err
 		}
 		if !slices.Contains([]string{"DNS", "URI", "Name/CN", "Name/O", "Name/OU"}, key) || len(r.SAN[key]) == 0 {
@@ -206,18 +208,27 @@ func (s *Spec) completeRole() error {
 	return checkPolicies("role.managedPolicies", r.ManagedPolicies)
 }
 
-// checkValues: what a policy's condition compares must stand for itself. IAM puts
-// something else in the place of ${…}.
-//
-//	https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
-func checkValues(key string, values []string) error {
+// checkValues: what a policy's condition compares must be a session tag, else it
+// lets in nobody, and a pattern must not match every name.
+func checkValues(key string, values []string, check func(string) error) error {
 	for _, v := range values {
-		if v == "" || strings.Contains(v, "${") {
-			return invalid(key, "%q: empty, or IAM would take it for a variable", v)
+		if err := check(v); err != nil {
+			return invalid(key, "%w", err)
 		}
 	}
 	return nil
 }
+
+// checkCondition is for a value of role.subject or role.san, which may be a pattern.
+func checkCondition(value string) error {
+	if strings.ContainsAny(value, wildcards) {
+		return sessiontag.CheckPattern(value)
+	}
+	return sessiontag.Check(value)
+}
+
+// wildcards make a value a pattern of the operator StringLike.
+const wildcards = "*?"
 
 func checkPolicies(key string, arns []string) error {
 	const most = 10

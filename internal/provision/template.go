@@ -222,7 +222,7 @@ func (s *Spec) role() *yaml.Node {
 	equals, like := object(), object()
 	add := func(tag string, values []string) {
 		to := equals
-		if slices.ContainsFunc(values, func(v string) bool { return strings.ContainsAny(v, "*?") }) {
+		if slices.ContainsFunc(values, func(v string) bool { return strings.ContainsAny(v, wildcards) }) {
 			to = like
 		}
 		put(to, "aws:PrincipalTag/"+tag, oneOrList(values))

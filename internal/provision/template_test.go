@@ -333,8 +333,15 @@ func TestSpecRefused(t *testing.T) {
 		{"profile: {}", "profile: {attributeMappings: {subject: [CN]}}"}:                         "x509Issuer/CN",
 		{"profile: {}", "profile: {sessionNameFromCN: true, attributeMappings: {issuer: [CN]}}"}: "x509Subject/CN",
 		{"role: {issuerCN: [Lab CA]}", "role: {maxSessionSeconds: 60}"}:                          "3600 to 43200",
-		{"role: {issuerCN: [Lab CA]}", "role: {subject: {CN: ['${aws:username}']}}"}:             "take it for a variable",
-		{"role: {issuerCN: [Lab CA]}", "role: {issuerCN: ['']}"}:                                 "take it for a variable",
+		{"role: {issuerCN: [Lab CA]}", "role: {subject: {CN: ['${aws:username}']}}"}:             "has '$', which AWS leaves out of session tags",
+		{"role: {issuerCN: [Lab CA]}", "role: {issuerCN: ['']}"}:                                 "it is empty",
+		{"role: {issuerCN: [Lab CA]}", `role: {issuerCN: ["Acme, Inc."]}`}:                       "has ',', which AWS leaves out of session tags",
+		{"role: {issuerCN: [Lab CA]}", `role: {issuerCN: ["Lab*"]}`}:                             "has '*', which AWS leaves out of session tags",
+		{"role: {issuerCN: [Lab CA]}", `role: {subject: {CN: ["O'Brien"]}}`}:                     `has '\'', which AWS leaves out of session tags`,
+		{"role: {issuerCN: [Lab CA]}", `role: {subject: {CN: ["a!"]}}`}:                          "has '!', which AWS leaves out of session tags",
+		{"role: {issuerCN: [Lab CA]}", `role: {subject: {CN: ["alice", "*"]}}`}:                  "matches every name",
+		{"role: {issuerCN: [Lab CA]}", `role: {subject: {OU: ["?*"]}}`}:                          "matches every name",
+		{"role: {issuerCN: [Lab CA]}", `role: {san: {URI: ["spiffe://x/a#b"]}}`}:                 "has '#', which AWS leaves out of session tags",
 		{"role: {issuerCN: [Lab CA]}", "role: {subject: {Email: [a]}}"}:                          "supported: CN",
 	} {
 		text := strings.Replace(base, edit[0], edit[1], 1)
