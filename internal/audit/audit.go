@@ -223,6 +223,7 @@ type Options struct {
 
 	// Tests make these small.
 	memory int // to sort in; 0: sortMemory
+	held   int // of sessions, in bytes; 0: maxHeld
 	block  int // to read at once; 0: blockSize
 }
 
@@ -241,6 +242,7 @@ type Result struct {
 	foldAll bool // Options.Fold
 	index   *index
 	unknown map[string]*Session
+	held    *held
 	sorters []*sorter
 	dir     string // Options.TempDir
 }

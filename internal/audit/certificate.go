@@ -58,7 +58,7 @@ func serial(n *big.Int) string {
 
 // hexSerial reads a serial number in hex as openssl, AWS or a person writes it.
 func hexSerial(s string) (string, bool) {
-	s = strings.NewReplacer(":", "", " ", "").Replace(strings.TrimSpace(s))
+	s = strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(s), ":", ""), " ", "")
 	s = strings.TrimPrefix(strings.ToLower(s), "0x")
 	if s == "" || len(s) > 128 || strings.Trim(s, "0123456789abcdef") != "" {
 		return "", false

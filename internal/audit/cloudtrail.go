@@ -40,6 +40,7 @@ type trail struct {
 	refusals []refusal
 	seen     map[string]struct{} // event IDs: CloudTrail delivers at least once
 
+	held               held
 	others             int // sessions that are no certificate's
 	events, duplicates int64
 }
@@ -74,7 +75,7 @@ func (r *trailReader) event(v *fastjson.Value, _ string) (bool, error) {
 	case strings.HasPrefix(view(v, "eventSource"), "sts."):
 		r.assumeRole(v, event)
 	}
-	return true, nil
+	return true, r.to.held.err()
 }
 
 // createsSession reports whether a certificate was presented. AWS documents the
@@ -97,7 +98,7 @@ func (r *trailReader) createSession(v *fastjson.Value) {
 	params, made := v.Get("requestParameters"), v.GetArray("responseElements", "credentialSet")
 	b := base(v)
 	b.RoleARN, b.ProfileARN, b.TrustAnchorARN = text(params, "roleArn"), text(params, "profileArn"), text(params, "trustAnchorArn")
-	b.Certificate = r.certificate(text(params, "cert"))
+	b.Certificate = r.certificate(view(params, "cert"))
 	if view(v, "errorCode") != "" || view(v, "errorMessage") != "" {
 		r.to.refuse(b)
 		return
@@ -221,13 +222,18 @@ func accessKey(s string) string {
 }
 
 func (r *trailReader) certificate(s string) Certificate {
-	if s == "" {
+	const longest = 64 << 10
+	if s == "" || len(s) > longest {
 		return Certificate{}
 	}
 	key := sha256.Sum256([]byte(s))
 	c, known := r.certificates[key]
 	if !known {
+		if len(r.certificates) == maxCertificates {
+			clear(r.certificates)
+		}
 		c, _ = parseCertificate(s)
+		c.Subject, c.Issuer = cut(c.Subject), cut(c.Issuer)
 		r.certificates[key] = c
 	}
 	return c
@@ -265,15 +271,18 @@ func (t *trail) first(eventID string) bool {
 	_, again := t.seen[eventID]
 	if again {
 		t.duplicates++
+		return false
 	}
+	t.held.take(seenCost + len(eventID))
 	t.seen[eventID] = struct{}{}
-	return !again
+	return true
 }
 
 func (t *trail) refuse(b Session) {
 	if t.first(b.EventID) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
+		t.held.take(b.cost() - sessionCost/2)
 		t.refusals = append(t.refusals, refusal{b.Certificate, b.RoleARN, b.From})
 	}
 }
@@ -285,6 +294,7 @@ func (t *trail) add(s *Session) {
 	if key == "" {
 		key = "event " + s.EventID + " " + s.AssumedRoleARN + " " + s.From.String()
 	}
+	t.held.take(s.cost())
 	t.sessions.add(key, s)
 }
 
@@ -297,6 +307,7 @@ func (t *trail) other(s *Session, began string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.others++; t.others <= maxOthers {
+		t.held.take(s.cost())
 		t.sessions.add(s.AccessKeyID, &Session{AccessKeyID: s.AccessKeyID, AssumedRoleARN: s.AssumedRoleARN, RoleARN: s.RoleARN, Name: s.Name, From: s.From, To: s.To, Began: began})
 	}
 }
@@ -304,6 +315,7 @@ func (t *trail) other(s *Session, began string) {
 func (t *trail) assume(s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.held.take(s.cost())
 	t.assumed.add(s.AccessKeyID, s)
 }
 
@@ -324,7 +336,13 @@ func (k byKey) add(key string, s *Session) {
 
 // same is the one that another event told of.
 func (k byKey) same(key string, s *Session) int {
-	return slices.IndexFunc(k[key], func(other *Session) bool { return other.From.Sub(s.From).Abs() <= skew })
+	// No access key has so many; without the bound each would be compared with all.
+	first := max(0, len(k[key])-maxCompared)
+	n := slices.IndexFunc(k[key][first:], func(other *Session) bool { return other.From.Sub(s.From).Abs() <= skew })
+	if n < 0 {
+		return -1
+	}
+	return first + n
 }
 
 // latest is whose access key it was: of the sessions by From, the latest that had

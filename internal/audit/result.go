@@ -66,6 +66,7 @@ func (r *Result) session(a *Action, number int) *Session {
 	s := r.unknown[key]
 	if s == nil {
 		s = unknown(a)
+		r.held.take(s.cost() + len(key))
 		r.unknown[key] = s
 	}
 	return s

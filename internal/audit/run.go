@@ -19,6 +19,7 @@ const maxAddresses = 16
 func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Result, err error) {
 	n, block := workers(o), cmp.Or(o.block, blockSize)
 	t, visitors := newTrail(), make([]visitor, n)
+	t.held.limit = cmp.Or(int64(o.held), maxHeld)
 	for i := range visitors {
 		visitors[i] = &trailReader{to: t, certificates: map[[sha256.Size]byte]Certificate{}}
 	}
@@ -30,7 +31,7 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 	t.sessions, t.assumed, t.seen = nil, nil, nil
 
 	f := newFilter(o.Filter)
-	r := &Result{denied: f.Denied, kept: o.Actions, foldAll: o.Fold, index: newIndex(sessions), unknown: map[string]*Session{}, dir: o.TempDir}
+	r := &Result{denied: f.Denied, kept: o.Actions, foldAll: o.Fold, index: newIndex(sessions), unknown: map[string]*Session{}, held: &t.held, dir: o.TempDir}
 	defer func() {
 		if err != nil || !o.Actions {
 			err = errors.Join(err, r.Close())
@@ -65,7 +66,10 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 		if err = cmp.Or(err, ctx.Err()); err != nil {
 			return nil, err
 		}
-		a.session.count(&a)
+		a.session.count(&a, r.held)
+		if err := r.held.err(); err != nil {
+			return nil, err
+		}
 		found.action(&a)
 	}
 	r.Sessions = r.choose(passes, f)
@@ -123,7 +127,7 @@ func component(user string) bool {
 }
 
 // count takes an action of the session into account.
-func (s *Session) count(a *Action) {
+func (s *Session) count(a *Action, h *held) {
 	s.Component = component(a.User) && (s.Component || s.Actions == 0)
 	s.Actions++
 	if a.Denied() {
@@ -133,8 +137,13 @@ func (s *Session) count(a *Action) {
 		s.First = a.Time
 	}
 	s.Last = a.Time
-	s.Users = include(s.Users, a.User)
-	s.Addresses = include(s.Addresses, a.SourceIP)
+	users, addresses := len(s.Users), len(s.Addresses)
+	if s.Users = include(s.Users, a.User); len(s.Users) > users {
+		h.take(len(a.User))
+	}
+	if s.Addresses = include(s.Addresses, a.SourceIP); len(s.Addresses) > addresses {
+		h.take(len(a.SourceIP))
+	}
 }
 
 func include(list []string, s string) []string {
@@ -157,7 +166,7 @@ func subjects(sessions []*Session, refusals []refusal) []Subject {
 			s = &Subject{Certificate: g.certificate, Unknown: g.unknown, NoCertificate: g.none}
 			groups[g] = s
 		}
-		if role != "" && !slices.Contains(s.Roles, role) {
+		if role != "" && len(s.Roles) < maxRoles && !slices.Contains(s.Roles, role) {
 			s.Roles = append(s.Roles, role)
 		}
 		if !first.IsZero() && (s.First.IsZero() || first.Before(s.First)) {

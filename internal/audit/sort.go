@@ -257,8 +257,9 @@ func appendAction(b []byte, a *Action, session int) []byte {
 	b = binary.AppendUvarint(b, uint64(session+1)) //nolint:gosec // -1 is the least
 	b = binary.AppendVarint(b, int64(a.Code))
 	for _, s := range fields(a) {
-		b = binary.AppendUvarint(b, uint64(len(*s)))
-		b = append(b, *s...)
+		text := cut(*s)
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
 	}
 	return b
 }

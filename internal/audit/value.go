@@ -14,7 +14,7 @@ func text(v *fastjson.Value, keys ...string) string {
 	if v == nil {
 		return ""
 	}
-	return strings.ToValidUTF8(string(v.GetStringBytes(keys...)), "\ufffd")
+	return strings.ToValidUTF8(strings.Clone(cut(view(v, keys...))), "\ufffd")
 }
 
 // view is a string that is gone with its document, and may not be UTF-8.

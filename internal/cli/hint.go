@@ -12,6 +12,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/audit/page"
 	"github.com/eks-x509/eks-x509/internal/audit/query"
+	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/format"
@@ -34,6 +35,9 @@ func hints(err error, command string) []string {
 	}
 	if e, ok := errors.AsType[*config.Error](err); ok {
 		return configHints(e, command)
+	}
+	if _, ok := errors.AsType[*audit.TooManyError](err); ok {
+		return []string{"give the logs of fewer days at a time; a session lives up to 12 hours, so begin half a day before the first action"}
 	}
 	if _, ok := errors.AsType[*nestedError](err); ok {
 		return []string{"exit that command first, or say --nested"}
