@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/audit/page"
 	"github.com/eks-x509/eks-x509/internal/audit/query"
-	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/format"
