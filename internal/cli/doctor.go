@@ -80,7 +80,7 @@ func runDoctor(ctx context.Context, a *app, cmd *cobra.Command, flags doctorFlag
 				extra["setting "+v.Name] = v.Value + " (" + originOf(v) + ")"
 			}
 		}
-		if err := writeNew(flags.bundle, doctor.Bundle(report, extra), 0o600); err != nil {
+		if err := writeNew(flags.bundle, []byte(a.out.clean(string(doctor.Bundle(report, extra)))), 0o600); err != nil {
 			return fmt.Errorf("writing bundle: %w", err)
 		}
 	}

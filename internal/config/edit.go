@@ -29,7 +29,7 @@ func Set(path string, data []byte, profile, key, value string) ([]byte, error) {
 		}
 		return nil, &Error{Where: key, Err: fmt.Errorf("unknown setting %q (known: %s)", key, strings.Join(known, ", "))}
 	}
-	if err := CheckSetting(key, key, value); err != nil {
+	if err := checkWritten(key, value); err != nil {
 		return nil, err
 	}
 	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -45,6 +45,16 @@ func Set(path string, data []byte, profile, key, value string) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("editing %s: its YAML is of a kind that can't be edited here; change it by hand", path)
+}
+
+// checkWritten refuses what may be a secret: nothing of the kind is in the file.
+func checkWritten(key, value string) error {
+	if key == "endpoint" {
+		if _, err := checkEndpoint(value, key); err != nil {
+			return err
+		}
+	}
+	return CheckSetting(key, key, value)
 }
 
 func checkEdit(path string, data []byte, profile string) (*file, error) {
@@ -91,7 +101,7 @@ func AddProfile(path string, data []byte, profile string, values map[string]stri
 		return nil, err
 	}
 	for name, value := range values {
-		if err := CheckSetting(name, name, value); err != nil {
+		if err := checkWritten(name, value); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,10 @@
 package config
 
-import "os"
+import (
+	"os"
+
+	"github.com/eks-x509/eks-x509/internal/safetext"
+)
 
 // Value is a setting as it holds, and what it came from: a flag, a variable, a
 // line of a file.
@@ -72,6 +76,9 @@ func Profiles(flags map[string]string, getenv func(string) string) ([]Profile, e
 const NoSuchFile = "(no such file)"
 
 func shownValue(name, value string) string {
+	if name == "endpoint" {
+		return safetext.Scrub(value) // it is not checked yet
+	}
 	if name == "key-password-file" {
 		if _, err := os.Stat(value); err != nil {
 			return NoSuchFile

@@ -65,7 +65,7 @@ func reachCluster(ctx context.Context, f *facts) Result {
 		return found(Skipped, "", "no address of a cluster known")
 	}
 	if err := awsapi.CheckServer(api.Server); err != nil {
-		return found(Failed, "eks-x509 kubeconfig update --cluster-name "+f.Cluster, "invalid server in the kubeconfig: %v", err)
+		return found(Failed, safetext.Quote("eks-x509", "kubeconfig", "update", "--cluster-name", f.Cluster), "invalid server in the kubeconfig: %v", err)
 	}
 	client, err := api.Client()
 	if err != nil {
