@@ -73,13 +73,17 @@ func Run(ctx context.Context, env Env) int {
 	a.out.hide(config.Secrets(env.Getenv)...)
 	a.out.hide(config.Contents(env.Args, env.Getenv)...)
 	root := newRootCmd(a)
+	root.InitDefaultHelpCmd()
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
 	root.SetOut(a.out.stream())
 	root.SetErr(a.out.log())
 	code := make(chan int, 1)
 	go func() {
-		cmd, err := root.ExecuteContextC(ctx)
+		cmd, err := mistypedCommand(root, env.Args)
+		if err == nil {
+			cmd, err = root.ExecuteContextC(ctx)
+		}
 		code <- a.finish(ctx, cmd.CommandPath(), err)
 	}()
 	select {
@@ -122,8 +126,7 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.expandHome(cmd) },
 
-		SuggestionsMinimumDistance: 2,
-		Args:                       cobra.ArbitraryArgs,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch version, _ := cmd.Flags().GetBool("version"); {
 			case len(args) > 0:
@@ -136,7 +139,8 @@ exec plugin, the AWS SDKs and CLI as a credential_process, your shell.`,
 	}
 	root.Flags().Bool("version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetFlagErrorFunc(unknownFlag)
+	root.SetFlagErrorFunc(a.unknownFlag)
+	root.SetHelpCommand(newHelpCmd())
 	for _, group := range []struct {
 		id, title string
 		commands  []*cobra.Command

@@ -79,7 +79,7 @@ func hints(err error, command string) []string {
 		return []string{"--stack, or stack in access.yaml, names another; only stacks of eks-x509 setup are changed or removed here"}
 	}
 	if is[*query.Failed](err) {
-		return []string{"a shorter --since or more filters make it smaller; eks-x509 audit schema defines the tables that Athena needs"}
+		return []string{"a shorter --since or more filters make it smaller; eks-x509 audit schema --help says how to define the tables that Athena needs"}
 	}
 	if is[*provision.Busy](err) {
 		return []string{"eks-x509 setup apply goes on with it, or clears away what failed"}

@@ -39,8 +39,9 @@ type updateFlags struct {
 func newKubeconfigUpdateCmd(a *app) *cobra.Command {
 	var flags updateFlags
 	cmd := &cobra.Command{
-		Use:   "update --cluster-name NAME",
-		Short: "Write cluster, user and context into the kubeconfig, so that kubectl works",
+		Use:        "update --cluster-name NAME",
+		SuggestFor: []string{"update-kubeconfig"}, // the AWS CLI's
+		Short:      "Write cluster, user and context into the kubeconfig, so that kubectl works",
 		Long: `Write cluster, user and context into the kubeconfig, so that kubectl works. The
 cluster is asked of EKS (DescribeCluster) with the session, or given by --server
 and --certificate-authority. Names and flags are those of aws eks

@@ -28,8 +28,9 @@ type tokenFlags struct {
 func newTokenCmd(a *app) *cobra.Command {
 	var flags tokenFlags
 	cmd := &cobra.Command{
-		Use:   "token",
-		Short: "Print a token for an EKS cluster as kubectl's exec plugin",
+		Use:        "token",
+		SuggestFor: []string{"get-token"}, // the AWS CLI's
+		Short:      "Print a token for an EKS cluster as kubectl's exec plugin",
 		Long: `Print an ExecCredential with a bearer token for the cluster, as kubectl and every
 other program built on client-go ask for it. The apiVersion is the one that
 KUBERNETES_EXEC_INFO asks for (v1 or v1beta1). Some clients do not set this variable:

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/eks-x509/eks-x509/internal/audit/query"
 	"github.com/eks-x509/eks-x509/internal/awsapi"
@@ -55,38 +54,11 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func misuse(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-func unknownCommand(cmd *cobra.Command, name string) error {
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		return misuse("unknown command %q (is it %q?)", name, near[0])
-	}
-	return misuse("unknown command %q", name)
-}
-
-// unknownFlag names the flag that was meant, if it is one word more: --aws-profile
-// for the AWS CLI's --profile, --cluster-name for --cluster.
-func unknownFlag(cmd *cobra.Command, err error) error {
-	if e := contentError(cmd, err); e != nil {
-		return e
-	}
-	unknown, ok := errors.AsType[*pflag.NotExistError](err)
-	if !ok || unknown.GetSpecifiedShortnames() != "" {
-		return &usageError{err}
-	}
-	name := unknown.GetSpecifiedName()
-	var near []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden && (strings.HasPrefix(f.Name, name+"-") || strings.HasSuffix(f.Name, "-"+name)) {
-			near = append(near, f.Name)
-		}
-	})
-	if len(near) != 1 {
-		return &usageError{err}
-	}
-	return misuse("unknown flag: --%s (is it --%s?)", name, near[0])
-}
-
 // noArgs is cobra.NoArgs as a usageError.
-func noArgs(_ *cobra.Command, args []string) error {
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && cmd.HasSubCommands() {
+		return unknownCommand(cmd, args[0])
+	}
 	if len(args) > 0 {
 		return misuse("unexpected argument %q", args[0])
 	}

@@ -24,7 +24,7 @@ func Set(path string, data []byte, profile, key, value string) ([]byte, error) {
 		for _, s := range FileSettings() {
 			known = append(known, s.Name)
 		}
-		if near := nearest(key, known); near != "" {
+		if near := Nearest(key, known); near != "" {
 			return nil, &Error{Where: key, Err: fmt.Errorf("unknown setting %q (is it %q?)", key, near)}
 		}
 		return nil, &Error{Where: key, Err: fmt.Errorf("unknown setting %q (known: %s)", key, strings.Join(known, ", "))}

@@ -166,7 +166,7 @@ func (s source) withFiles() (source, error) {
 
 func (s source) noProfile(names []string) error {
 	where := s.where("profile")
-	switch near := nearest(s.profile, names); {
+	switch near := Nearest(s.profile, names); {
 	case len(s.files) == 0:
 		paths := Files(s.flags, s.getenv)
 		if len(paths) == 0 {
@@ -355,7 +355,7 @@ func malformed(path string, n *yaml.Node, format string, args ...any) error {
 }
 
 func unknownKey(path string, k *yaml.Node, known []string) error {
-	if near := nearest(k.Value, known); near != "" {
+	if near := Nearest(k.Value, known); near != "" {
 		return malformed(path, k, "unknown key %q (is it %q?)", k.Value, near)
 	}
 	return malformed(path, k, "unknown key %q (known: %s)", k.Value, strings.Join(known, ", "))
@@ -366,8 +366,8 @@ func firstLine(s string) string {
 	return line
 }
 
-// nearest is the word that s was probably meant to be; empty if none is near.
-func nearest(s string, words []string) string {
+// Nearest is the word that s was probably meant to be; empty if none is near.
+func Nearest(s string, words []string) string {
 	best, least := "", len(s)/3+2
 	for _, w := range words {
 		if d := distance(strings.ToLower(strings.ReplaceAll(s, "_", "-")), strings.ToLower(w)); d < least {

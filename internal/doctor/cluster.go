@@ -36,7 +36,7 @@ func checkCluster(ctx context.Context, f *facts) Result {
 	}
 	c, err := client.DescribeCluster(ctx, f.Cluster)
 	if e, ok := errors.AsType[*awsapi.Error](err); ok && strings.HasPrefix(e.Code, "AccessDenied") {
-		return found(Note, "only needed to write a kubeconfig: allow eks:DescribeCluster, or give --server and --certificate-authority to eks-x509 kubeconfig update", "%v", err)
+		return found(Note, "only needed to write a kubeconfig: allow eks:DescribeCluster, or eks-x509 kubeconfig update --cluster-name NAME --server URL --certificate-authority FILE", "%v", err)
 	}
 	if err != nil {
 		return f.failed(err, "")

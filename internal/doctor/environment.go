@@ -84,7 +84,7 @@ func checkEnvironment(_ context.Context, f *facts) Result {
 		if strings.HasPrefix(path, "~") {
 			r.add(Warning, fmt.Sprintf("KUBECONFIG has %q, and kubectl does not expand ~ there", path), "write the whole path, or $HOME in place of ~")
 		} else if path != "" && missing(path) {
-			r.add(Note, "KUBECONFIG names a file that is not there: "+path, "take it out of KUBECONFIG, or eks-x509 kubeconfig update writes it")
+			r.add(Note, "KUBECONFIG names a file that is not there: "+path, "take it out of KUBECONFIG, or write it: eks-x509 kubeconfig update --cluster-name NAME")
 		}
 	}
 	if r.Found == "" {
