@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // ids are those of the actions that came through.
@@ -112,7 +114,7 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	equal(t, "damage", why, []string{"file1 0 reading it: unexpected EOF", "file2 0 reading it: gzip: invalid header", "file3 0 reading it: gzip: invalid header", "breaks 0 reading it: input/output error"})
 	none := filepath.Join(t.TempDir(), "none")
-	if _, err := Run(context.Background(), nil, []Input{file(none)}, Options{}); err == nil || !strings.HasPrefix(err.Error(), `opening log "`) || strings.Count(err.Error(), none) != 1 {
+	if _, err := Run(context.Background(), nil, []Input{file(none, safefile.OpenInput)}, Options{}); err == nil || !strings.HasPrefix(err.Error(), `opening log "`) || strings.Count(err.Error(), none) != 1 {
 		t.Errorf("opening: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

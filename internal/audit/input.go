@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // Inputs are the files that paths name: a file, a folder with all that is below
@@ -24,7 +26,7 @@ func Inputs(paths []string, stdin io.Reader) ([]Input, error) {
 			return nil, fmt.Errorf("looking for log %q: %w", path, errors.Unwrap(err))
 		}
 		if !info.IsDir() {
-			inputs = append(inputs, file(path))
+			inputs = append(inputs, file(path, safefile.OpenInput))
 			continue
 		}
 		below, err := walk(path)
@@ -39,8 +41,8 @@ func Inputs(paths []string, stdin io.Reader) ([]Input, error) {
 	return inputs, nil
 }
 
-func file(path string) Input {
-	return Input{Name: path, Open: func() (io.ReadCloser, error) { return os.Open(path) }}
+func file(path string, open func(string) (*os.File, error)) Input {
+	return Input{Name: path, Open: func() (io.ReadCloser, error) { return open(path) }}
 }
 
 // walk finds the files below a folder, in the order of their names.
@@ -56,7 +58,7 @@ func walk(folder string) (inputs []Input, err error) {
 		}
 		// Kubernetes mounts files as symbolic links.
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			inputs = append(inputs, file(path))
+			inputs = append(inputs, file(path, safefile.OpenRegular))
 		}
 		return nil
 	})

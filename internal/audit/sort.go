@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 const (
@@ -55,19 +57,6 @@ type entry struct {
 
 type run struct{ start, end int64 }
 
-// scratch makes a file that nobody else can open (0600). Its name is gone at once,
-// so that nothing is left however the process ends, but on Windows, which keeps
-// the name of a file that is open: then it is named, to be removed later.
-func scratch(dir string) (f *os.File, named string, err error) {
-	if f, err = os.CreateTemp(dir, "eks-x509-audit-"); err != nil {
-		return nil, "", fmt.Errorf("sorting on disk: %w", err)
-	}
-	if os.Remove(f.Name()) != nil {
-		named = f.Name()
-	}
-	return f, named, nil
-}
-
 // add takes an action by its key, and the number of its session.
 func (s *sorter) add(key [keySize]byte, a *Action, session int) error {
 	s.tmp = appendAction(append(s.tmp[:0], key[:]...), a, session)
@@ -106,8 +95,8 @@ func (s *sorter) spill() (err error) {
 		return nil
 	}
 	if s.file == nil {
-		if s.file, s.named, err = scratch(s.dir); err != nil {
-			return err
+		if s.file, s.named, err = safefile.Scratch(s.dir); err != nil {
+			return fmt.Errorf("sorting on disk: %w", err)
 		}
 	}
 	s.sort()
@@ -135,7 +124,7 @@ func (s *sorter) close() error {
 	}
 	err := s.file.Close()
 	if s.named != "" {
-		err = errors.Join(err, os.Remove(s.named))
+		err = errors.Join(err, safefile.Remove(s.named))
 	}
 	s.file, s.named = nil, ""
 	return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/audit/query"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 )
 
@@ -106,7 +107,7 @@ func (q *auditQuery) fetchActions(ctx context.Context, path string) ([]audit.Inp
 
 // fetched opens what is read from now on, for its name may go.
 func (q *auditQuery) fetched(engine, path string) ([]audit.Input, error) {
-	f, err := os.Open(path)
+	f, err := safefile.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (q *auditQuery) fetched(engine, path string) ([]audit.Input, error) {
 // spool writes lines to a new file: what an engine gives may be more than memory
 // holds, and is read more than once.
 func spool(path string, lines iter.Seq2[[]byte, error]) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := safefile.CreateFile(path, 0o600)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/audit"
 	"github.com/eks-x509/eks-x509/internal/audit/query"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // The engines.
@@ -215,11 +215,11 @@ func (a *app) runAuditQuery(ctx context.Context, f *queryFlags) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "eks-x509-audit-*")
+	dir, removeDir, err := safefile.TempDir("eks-x509-audit-*")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer removeDir()
 	defer q.close()
 	if q.tools, err = a.queryTools(ctx, f.admin); err != nil {
 		return err
@@ -238,7 +238,7 @@ func (a *app) runAuditQuery(ctx context.Context, f *queryFlags) error {
 	}
 	// Before anything is written: a pipe that is closed early ends the program.
 	// Where files that are open can't be removed, it is done at the end.
-	_ = os.RemoveAll(dir)
+	removeDir()
 	if f.answer == answerRaw {
 		return a.writeRaw(ctx, slices.Concat(sessions, actions))
 	}

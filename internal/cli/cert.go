@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -23,6 +22,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/certs"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/internal/sessiontag"
@@ -240,7 +240,7 @@ func (a *app) certNew(cmd *cobra.Command, subject subjectFlags, kind, keyFile, c
 		return a.out.document(csr)
 	}
 	if err := writeNew(csrFile, csr, 0o644); err != nil {
-		return errors.Join(err, os.Remove(keyFile)) // nobody has the request that it is for
+		return errors.Join(err, safefile.Remove(keyFile)) // nobody has the request that it is for
 	}
 	a.notice(fmt.Sprintf("made %s and %s; next: eks-x509 cert request --csr %[2]s", safetext.File(keyFile), safetext.File(csrFile)))
 	return nil
@@ -343,7 +343,7 @@ func (a *app) certCA(cmd *cobra.Command, request certs.Request, kind, keyFile, c
 		return err
 	}
 	if err := writeNew(certificateFile, certs.PEM([]*x509.Certificate{certificate}), 0o644); err != nil {
-		return errors.Join(err, os.Remove(keyFile))
+		return errors.Join(err, safefile.Remove(keyFile))
 	}
 	a.notice(fmt.Sprintf("made the CA %s, for labs: whoever has %s can be anyone that it vouches for", safetext.File(certificateFile), safetext.File(keyFile)))
 	return nil

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/internal/term"
@@ -41,8 +41,8 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 		return err
 	}
 	// Before the questions: a person should not answer for nothing.
-	data, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	data, err := safefile.ReadWhole(path, config.MaxFile)
+	if err != nil {
 		return err
 	}
 	if err := notYet(path, data, profile); err != nil {

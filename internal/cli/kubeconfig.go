@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -13,6 +12,7 @@ import (
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/kubeconfig"
+	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/session"
 )
 
@@ -179,7 +179,8 @@ func isNamespace(s string) bool {
 // findCluster asks EKS, unless the flags say it all.
 func (a *app) findCluster(ctx context.Context, c config.Config, name string, flags updateFlags) (awsapi.Cluster, error) {
 	if flags.server != "" {
-		pem, err := os.ReadFile(flags.authority)
+		const maxAuthority = 1 << 20
+		pem, _, err := safefile.ReadInput(flags.authority, maxAuthority)
 		if err != nil {
 			return awsapi.Cluster{}, misuse("reading --certificate-authority: %w", err)
 		}

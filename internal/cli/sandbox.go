@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/sandbox"
 )
@@ -73,11 +74,11 @@ func runSandbox(ctx context.Context, a *app, flags sandboxFlags, command []strin
 	}
 	dir := flags.dir
 	if dir == "" {
-		temp, err := os.MkdirTemp("", "eks-x509-sandbox-")
+		temp, remove, err := safefile.TempDir("eks-x509-sandbox-")
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(temp)
+		defer remove()
 		dir = temp
 	}
 	requests := a.out.log()

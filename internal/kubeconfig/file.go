@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -77,7 +76,7 @@ func Update(ctx context.Context, path string, edit func([]byte) ([]byte, error))
 			return false, err
 		}
 		defer func() {
-			if gone := os.Remove(name + ".lock"); err == nil && gone != nil {
+			if gone := safefile.Remove(name + ".lock"); err == nil && gone != nil {
 				err = fmt.Errorf("unlocking kubeconfig: %w", gone)
 			}
 		}()
@@ -97,7 +96,7 @@ func lock(ctx context.Context, path string) error {
 	poll := time.NewTicker(lockPoll)
 	defer poll.Stop()
 	for {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0)
+		f, err := safefile.CreateFile(path, 0)
 		if err == nil {
 			return f.Close()
 		}

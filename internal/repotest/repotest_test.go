@@ -27,7 +27,7 @@ func imports() map[string][]string {
 		"cmd/eks-x509": {"internal/cli"},
 		"internal/cli": {"internal/audit", "internal/audit/page", "internal/audit/query", "internal/awsapi", "internal/awsfiles", "internal/cache", "internal/certs", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
 			"internal/provision", "internal/safefile", "internal/safetext", "internal/sandbox", "internal/session", "internal/sessiontag", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
-		"internal/audit":       {},
+		"internal/audit":       {"internal/safefile"},
 		"internal/audit/page":  {"internal/audit", "internal/safetext"},
 		"internal/audit/query": {"internal/audit", "internal/awsapi", "internal/safefile"},
 		"internal/awsapi":      {"internal/safetext", "pkg/ekstoken"},

@@ -160,7 +160,10 @@ func (l Lookup) open() (*lookupState, *os.File, error) {
 	if s.Region != l.Client.Region || since.Before(s.Since) || slices.ContainsFunc(l.events(), func(name string) bool { return !slices.Contains(s.Events, name) }) {
 		return nil, nil, fmt.Errorf("it is of another lookup: %s in %s since %s", strings.Join(s.Events, " and "), s.Region, stamp(s.Since))
 	}
-	f, err := os.OpenFile(l.File, os.O_RDWR, 0)
+	if _, err := os.Lstat(l.File); err != nil {
+		return nil, nil, err
+	}
+	f, err := safefile.Resume(l.File)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -189,7 +192,7 @@ func (l Lookup) open() (*lookupState, *os.File, error) {
 // begin makes the two files. An empty one is left of a run that was interrupted
 // right here.
 func (l Lookup) begin(since time.Time) (*lookupState, *os.File, error) {
-	f, err := os.OpenFile(l.File, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := safefile.Resume(l.File)
 	if err != nil {
 		return nil, nil, err
 	}
