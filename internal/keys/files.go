@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"io/fs"
+	"os"
 	"sync"
 )
 
@@ -35,6 +36,23 @@ func (f *Files) get(file string) ([]byte, fs.FileInfo, error) {
 	}
 	f.read[file] = &fileData{data, info}
 	return bytes.Clone(data), info, nil
+}
+
+// torn says whether a file is another one than was read: then the files may be of two pairs, one read before and one
+// after they were replaced.
+func (f *Files) torn() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for file, known := range f.read {
+		if !known.info.Mode().IsRegular() {
+			continue
+		}
+		now, err := os.Stat(file)
+		if err != nil || !os.SameFile(now, known.info) || !now.ModTime().Equal(known.info.ModTime()) || now.Size() != known.info.Size() {
+			return true
+		}
+	}
+	return false
 }
 
 // Refresh reads the files again, and says whether one of them is another than before. What can be read only once stays.

@@ -19,8 +19,18 @@ type Identity struct {
 
 // Identify reads the certificate's file. It reads the key's file, but does not open it, only if the certificate's file does
 // not say who signs. Errors are *Error.
-func Identify(src Source) (Identity, error) {
-	o := newOpener(context.Background(), src)
+func Identify(src Source) (id Identity, err error) {
+	if src.Files == nil {
+		src.Files = &Files{}
+	}
+	err = src.whole(func() (err error) {
+		id, err = newOpener(context.Background(), src).identify(src)
+		return err
+	})
+	return id, err
+}
+
+func (o *opener) identify(src Source) (Identity, error) {
 	const doing = "opening certificate"
 	file, err := o.load(doing, src.Certificate)
 	if err != nil {

@@ -45,25 +45,45 @@ type Key struct {
 	// Warnings is what Open noticed. Check returns its own.
 	Warnings []string
 
+	// Identity is that of the files as they were opened.
+	Identity Identity
+
 	file string // of the leaf certificate, for the messages of Check
 }
 
 // Open reads what src names. Every failure is an *Error.
 //
-// A certificate that does not fit its key may be one of two that are being replaced, one after the other: while the files
-// change, Open reads them again.
+// Certificate and key are read as a pair: if one of the files was replaced before all were read, all are read again.
 func Open(ctx context.Context, src Source) (*Key, error) {
-	const mostChanges = 5
 	src.Password = AskOnce(src.Password)
 	if src.Files == nil {
 		src.Files = &Files{}
 	}
-	for try := 1; ; try++ {
-		k, err := newOpener(ctx, src).open(src)
-		if e, ok := errors.AsType[*Error](err); !ok || e.Reason != KeyMismatch || try > mostChanges || !src.Files.Refresh() {
-			return k, err
+	var k *Key
+	err := src.whole(func() (err error) {
+		o := newOpener(ctx, src)
+		if k, err = o.open(src); err == nil {
+			k.Identity, err = o.identify(src)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// whole has read do its work with files that belong together, again if they were replaced meanwhile.
+func (src Source) whole(read func() error) error {
+	const mostTries = 6
+	for range mostTries {
+		err := read()
+		e, ok := errors.AsType[*Error](err)
+		if mismatch := ok && e.Reason == KeyMismatch; err != nil && !mismatch || !mismatch && !src.Files.torn() || !src.Files.Refresh() {
+			return err
 		}
 	}
+	return fail(KeyMismatch, "opening certificate", src.Certificate, "certificate and key were replaced %d times while they were read", mostTries)
 }
 
 // OpenCertificate is Open without the private key: the Key has no Signer, and the certificate is the first that is no CA's,

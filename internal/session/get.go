@@ -80,7 +80,7 @@ func (g *getter) get(ctx context.Context) (Session, error) {
 		return g.session(keys.Identity{}, made), err
 	}
 	for range mostTries {
-		id, err := keys.Identify(source(g.config, g.options))
+		id, err := g.identity()
 		if err != nil {
 			return Session{}, err
 		}
@@ -101,6 +101,14 @@ func (g *getter) get(ctx context.Context) (Session, error) {
 	}
 	return Session{}, &keys.Error{Reason: keys.KeyMismatch, Doing: "opening certificate", File: g.config.Certificate,
 		Err: fmt.Errorf("certificate, key or CA bundle were replaced %d times while they were read", mostTries)}
+}
+
+// identity is that of the key once it is open: the files may have been read again.
+func (g *getter) identity() (keys.Identity, error) {
+	if g.key != nil {
+		return g.key.Identity, nil
+	}
+	return keys.Identify(source(g.config, g.options))
 }
 
 // cached says whether a session is looked up and kept. What was learned without
@@ -137,10 +145,7 @@ func (g *getter) fetch(ctx context.Context, want cache.Key) (cache.Session, *cac
 		return made, nil, err
 	}
 	// Opening the key reads the files again if they are being replaced.
-	id, err := keys.Identify(source(g.config, g.options))
-	if err != nil {
-		return made, nil, err
-	}
+	id := g.key.Identity
 	if now := cacheKey(g.config, id); now != want || roots != want.Roots || id.Leaves != nil && id.Leaf(made.Leaf) == nil {
 		return made, nil, cache.ErrOtherIdentity
 	}
