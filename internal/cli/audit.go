@@ -315,6 +315,10 @@ func (a *app) answerAudit(ctx context.Context, answer string, cloudtrail, kubern
 		return err
 	}
 	if c := r.Counts; c.CloudTrailEvents+c.KubernetesEvents == 0 && len(r.Damage) > 0 {
+		a.tellUnread(r.Damage[1:])
+		if line := ignoredLine(r.Ignored); line != "" {
+			a.notice(line)
+		}
 		err = &noEventError{damageLine(r.Damage[0])}
 	} else {
 		err = a.writeAnswer(ctx, answer, f, r)

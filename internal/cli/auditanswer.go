@@ -173,19 +173,24 @@ func (a *app) tellAudit(output string, r *audit.Result) {
 			a.notice("finding: " + findingLine(f))
 		}
 	}
-	const most = 20
-	for i, d := range r.Damage {
-		if i == most {
-			a.notice(fmt.Sprintf("… and %d more files with damage: --output json names all", len(r.Damage)-most))
-			break
-		}
-		a.notice(damageLine(d))
-	}
+	a.tellUnread(r.Damage)
 	if line := ignoredLine(r.Ignored); line != "" && output != "json" && output != "ndjson" {
 		a.notice(line)
 	}
 	if c := r.Counts; c.CloudTrailEvents+c.KubernetesEvents == 0 {
 		a.notice("no CreateSession, no AssumeRole and no request to an API server found in these logs")
+	}
+}
+
+// tellUnread names what was not read.
+func (a *app) tellUnread(list []audit.Damage) {
+	const most = 20
+	for i, d := range list {
+		if i == most {
+			a.notice(fmt.Sprintf("… and %d more files with damage: --output json names all", len(list)-most))
+			break
+		}
+		a.notice(damageLine(d))
 	}
 }
 
