@@ -369,8 +369,44 @@ func better(a, b *Session) *Session {
 	return b
 }
 
+// twins puts a CreateSession whose access key is hidden together with the
+// AssumeRole by Roles Anywhere for it, which tells the key.
+func (t *trail) twins() {
+	const apart = time.Minute
+	byARN := map[string][]*Session{}
+	for key, list := range t.sessions {
+		for _, s := range list {
+			if s.AccessKeyID == key && s.ProfileARN == "" && s.Began == "" {
+				byARN[s.AssumedRoleARN] = append(byARN[s.AssumedRoleARN], s)
+			}
+		}
+	}
+	var hidden []string
+	for key, list := range t.sessions {
+		if list[0].AccessKeyID == "" && list[0].AssumedRoleARN != "" {
+			hidden = append(hidden, key)
+		}
+	}
+	slices.SortFunc(hidden, func(a, b string) int { return cmp.Or(t.sessions[a][0].From.Compare(t.sessions[b][0].From), strings.Compare(a, b)) })
+	for _, key := range hidden {
+		s := t.sessions[key][0]
+		list := sorted(byARN[s.AssumedRoleARN])
+		n := slices.IndexFunc(list, func(twin *Session) bool { return twin.From.Sub(s.From).Abs() <= apart })
+		if n < 0 {
+			continue
+		}
+		twin := list[n]
+		byARN[s.AssumedRoleARN] = slices.Delete(list, n, n+1)
+		s.AccessKeyID, s.To = twin.AccessKeyID, twin.To
+		delete(t.sessions, key)
+		own := t.sessions[s.AccessKeyID]
+		own[slices.Index(own, twin)] = s
+	}
+}
+
 // finish gives the sessions, chained ones too, by From.
 func (t *trail) finish() []*Session {
+	t.twins()
 	var sessions []*Session
 	for _, list := range t.sessions {
 		sessions = append(sessions, sorted(list)...)

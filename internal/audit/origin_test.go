@@ -70,6 +70,29 @@ func TestCreateSessionForms(t *testing.T) {
 	}
 }
 
+// The AssumeRole that Roles Anywhere makes for a CreateSession is no second session,
+// and tells its access key.
+func TestTwins(t *testing.T) {
+	t.Parallel()
+	hidden := func(id string, minute int) m {
+		return created("ASIA1", "0a01", "alice", at(minute), func(e m) {
+			e["responseElements"].(m)["credentialSet"].([]any)[0].(m)["credentials"], e["eventID"] = m{"accessKeyId": "***"}, id
+		})
+	}
+	byService := func(key string, minute int) m {
+		return m{"eventName": "AssumeRole", "eventSource": "sts.amazonaws.com", "eventTime": at(minute).Format("2006-01-02T15:04:05Z"), "eventID": "e" + key, "userIdentity": m{"type": "AWSService", "invokedBy": "rolesanywhere.amazonaws.com"},
+			"requestParameters": m{"roleArn": "arn:aws:iam::123456789012:role/team/Dev", "roleSessionName": "0a01"},
+			"responseElements":  m{"credentials": m{"accessKeyId": key}, "assumedRoleUser": m{"arn": devARN + "0a01"}}}
+	}
+	trail := lines(t, hidden("1", 0), byService("ASIA8", 0), byService("ASIA9", 30), hidden("2", 30), hidden("3", 50), assumed("ASIAC", "ASIA9", "ops", at(31)))
+	r := audit(t, log(trail), log(lines(t, did("a", "ASIA8", "", "", at(1), nil), did("b", "ASIA9", "", "", at(31), nil), did("c", "ASIAC", "", "", at(32), nil))), Options{})
+	var got []string
+	for _, s := range r.Sessions {
+		got = append(got, fmt.Sprint(s.EventID, " ", s.AccessKeyID, " ", s.Actions, " ", s.ProfileARN != "", " ", s.Certificate.Subject))
+	}
+	equal(t, "sessions", got, []string{"1 ASIA8 1 true CN=alice", "2 ASIA9 1 true CN=alice", "e-ASIAC ASIAC 1 true CN=alice", "3  0 true CN=alice"})
+}
+
 // How Roles Anywhere writes a serial number with zeros before it is not known.
 func TestZerosBeforeASerialNumber(t *testing.T) {
 	t.Parallel()

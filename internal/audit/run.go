@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 	trailLog, err := read(ctx, cloudtrail, visitors, block)
 	if err != nil {
 		return nil, err
+	}
+	if t.others > maxOthers {
+		trailLog.ignored[fmt.Sprintf("sessions without a certificate beyond the first %d", maxOthers)] = int64(t.others - maxOthers)
 	}
 	sessions := t.finish()
 	t.sessions, t.assumed, t.seen = nil, nil, nil
