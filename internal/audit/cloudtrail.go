@@ -78,17 +78,6 @@ func (r *trailReader) event(v *fastjson.Value, _ string) (bool, error) {
 	return true, r.to.held.err()
 }
 
-// createsSession reports whether a certificate was presented. AWS documents the
-// call, not its event, which was seen under both names. Other services have a
-// CreateSession, too.
-func createsSession(v *fastjson.Value, name string) bool {
-	source := view(v, "eventSource")
-	if strings.HasPrefix(source, rolesAnywhere) {
-		return name == "CreateSession" || name == "AssumeRole"
-	}
-	return (source == "" || strings.HasPrefix(source, "sts.")) && (v.Exists("responseElements", "credentialSet") || v.Exists("requestParameters", "trustAnchorArn"))
-}
-
 // base is what all events have.
 func base(v *fastjson.Value) Session {
 	return Session{EventID: text(v, "eventID"), From: date(v.Get("eventTime")), Region: text(v, "awsRegion"), SourceIP: text(v, "sourceIPAddress"), UserAgent: text(v, "userAgent")}
@@ -164,36 +153,6 @@ func (r *trailReader) assumeRole(v *fastjson.Value, event string) {
 	r.to.add(&s)
 }
 
-// serviceLinked reports whether AWS assumed a role of its own, which no
-// certificate can: IAM reserves the path for roles that only a service may assume.
-func serviceLinked(v *fastjson.Value, s *Session) bool {
-	const path = ":role/aws-service-role/"
-	if strings.Contains(s.RoleARN, path) {
-		return true
-	}
-	for _, resource := range v.GetArray("resources") {
-		if strings.Contains(cmp.Or(view(resource, "ARN"), view(resource, "arn")), path) {
-			return true
-		}
-	}
-	// Without the request there is no path: an assumed role's ARN has none.
-	return strings.HasPrefix(nameOf(s.RoleARN), "AWSServiceRoleFor")
-}
-
-// beginning names what a session without a certificate began with; empty: it is
-// not known, as with a caller of another account.
-func beginning(who *fastjson.Value, event string) string {
-	switch kind := view(who, "type"); {
-	case event != "AssumeRole": // AssumeRoleWithSAML, AssumeRoleWithWebIdentity, GetSessionToken, GetFederationToken
-		return strings.ToValidUTF8(strings.Clone(event), "\ufffd")
-	case kind == "AWSService":
-		return cmp.Or(text(who, "invokedBy"), kind)
-	case kind == "IAMUser", kind == "Root":
-		return strings.Clone(kind)
-	}
-	return ""
-}
-
 // credentials takes no more of them than the access key and when it ends. How
 // long a session of Roles Anywhere lives is the profile's to say: its end is not
 // known if the answer does not tell.
@@ -207,18 +166,6 @@ func credentials(s *Session, c, params *fastjson.Value) {
 	} else if s.ProfileARN == "" {
 		s.To = s.From.Add(defaultDuration)
 	}
-}
-
-// accessKey is empty for what stands in place of one that is hidden: words such
-// as HIDDEN_DUE_TO_SECURITY_REASONS or ***, which all sessions share.
-func accessKey(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') }) {
-		return ""
-	}
-	if !strings.HasPrefix(s, "ASIA") && !strings.ContainsAny(s, "0123456789") || len(s) > 8 && strings.Trim(s[4:], "X") == "" {
-		return ""
-	}
-	return s
 }
 
 func (r *trailReader) certificate(s string) Certificate {
@@ -367,41 +314,6 @@ func better(a, b *Session) *Session {
 		return a
 	}
 	return b
-}
-
-// twins puts a CreateSession whose access key is hidden together with the
-// AssumeRole by Roles Anywhere for it, which tells the key.
-func (t *trail) twins() {
-	const apart = time.Minute
-	byARN := map[string][]*Session{}
-	for key, list := range t.sessions {
-		for _, s := range list {
-			if s.AccessKeyID == key && s.ProfileARN == "" && s.Began == "" {
-				byARN[s.AssumedRoleARN] = append(byARN[s.AssumedRoleARN], s)
-			}
-		}
-	}
-	var hidden []string
-	for key, list := range t.sessions {
-		if list[0].AccessKeyID == "" && list[0].AssumedRoleARN != "" {
-			hidden = append(hidden, key)
-		}
-	}
-	slices.SortFunc(hidden, func(a, b string) int { return cmp.Or(t.sessions[a][0].From.Compare(t.sessions[b][0].From), strings.Compare(a, b)) })
-	for _, key := range hidden {
-		s := t.sessions[key][0]
-		list := sorted(byARN[s.AssumedRoleARN])
-		n := slices.IndexFunc(list, func(twin *Session) bool { return twin.From.Sub(s.From).Abs() <= apart })
-		if n < 0 {
-			continue
-		}
-		twin := list[n]
-		byARN[s.AssumedRoleARN] = slices.Delete(list, n, n+1)
-		s.AccessKeyID, s.To = twin.AccessKeyID, twin.To
-		delete(t.sessions, key)
-		own := t.sessions[s.AccessKeyID]
-		own[slices.Index(own, twin)] = s
-	}
 }
 
 // finish gives the sessions, chained ones too, by From.
