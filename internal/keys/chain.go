@@ -73,8 +73,10 @@ func findLeaf(certs []*x509.Certificate, public crypto.PublicKey) (*x509.Certifi
 // Limits of a search for issuers. A bundle of all public CAs has about 150 certificates; a CA has a few with one name.
 const (
 	maxCertificates  = 2000
-	maxVerifications = 256
+	maxVerifications = 128
 	maxVerifiedRSA   = 8192 // bits: the time is in the square of the size, and a file of 1 MiB has room for 8 million
+
+	maxVerifiedExponent = 1<<16 + 1 // which all CAs have, or a smaller one
 )
 
 func tooMany(doing, file string, n int) *Error {
@@ -216,10 +218,16 @@ var errTooManyIssuers = fmt.Errorf("unsupported number of certificates that may 
 
 // verify says whether parent's key signed child.
 func (s *issuers) verify(parent, child *x509.Certificate) (verdict, error) {
-	if public, ok := parent.PublicKey.(*rsa.PublicKey); ok && public.N.BitLen() > maxVerifiedRSA {
-		return otherKey, nil
+	cost := 1
+	if public, ok := parent.PublicKey.(*rsa.PublicKey); ok {
+		if public.N.BitLen() > maxVerifiedRSA || public.E > maxVerifiedExponent {
+			return otherKey, nil
+		}
+		if public.N.BitLen() > 4096 {
+			cost = 4
+		}
 	}
-	if s.verifications++; s.verifications > maxVerifications {
+	if s.verifications += cost; s.verifications > maxVerifications {
 		return 0, errTooManyIssuers
 	}
 	err := child.CheckSignatureFrom(parent)

@@ -64,10 +64,10 @@ func TestOrderChainIsBounded(t *testing.T) {
 		}), 4, ""},
 		"the issuer's name and key identifier, of many keys": {filler(func(i int) *x509.Certificate {
 			return issue(t, with(authorityNamed("ca"), i, ca.SubjectKeyId), newKey(t), root, rootKey)
-		}), maxVerifications + 1, "unsupported number of certificates that may be its issuers: more than 256 were tried"},
+		}), maxVerifications + 1, "unsupported number of certificates that may be its issuers: more than 128 were tried"},
 		"clients with the issuer's name and key": {filler(func(i int) *x509.Certificate {
 			return issue(t, with(template("ca"), i, ca.SubjectKeyId), caKey, root, rootKey)
-		}), maxVerifications + 1, "unsupported number of certificates that may be its issuers: more than 256 were tried"},
+		}), maxVerifications + 1, "unsupported number of certificates that may be its issuers: more than 128 were tried"},
 	} {
 		s := &issuers{}
 		path, _, err := s.order(leaf, c.pool)
@@ -268,8 +268,12 @@ func TestOrderChainLeavesOutHugeKeys(t *testing.T) {
 	if huge == nil {
 		t.Fatal("not made")
 	}
+	slow := issueFor(t, authorityNamed("ca"), &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 4000, 1), E: 1<<31 - 1})
+	if slow == nil {
+		t.Fatal("not made")
+	}
 	s := &issuers{}
-	path, _, err := s.order(leaf, []*x509.Certificate{huge})
+	path, _, err := s.order(leaf, []*x509.Certificate{huge, slow})
 	if err != nil || len(path) != 0 || s.verifications != 0 {
 		t.Errorf("got %q, %d verifications, %v", names(path), s.verifications, err)
 	}

@@ -182,7 +182,7 @@ func addToBlocks(blocks, b []byte) {
 		carry := 1
 		for i := len(b) - 1; i >= 0; i-- {
 			sum := int(blocks[i]) + int(b[i]) + carry
-			blocks[i], carry = byte(sum), sum>>8
+			blocks[i], carry = byte(sum), sum>>8 //nolint:gosec // the rest is the carry
 		}
 	}
 }

@@ -2,7 +2,7 @@ package pbe
 
 import (
 	"bytes"
-	"crypto/sha1" //nolint:gosec // of PKCS#12
+	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"math/big"

@@ -148,9 +148,9 @@ func appendElement(out, tag, content []byte) []byte {
 	case n < 1<<8:
 		out = append(out, 0x81, byte(n))
 	case n < 1<<16:
-		out = append(out, 0x82, byte(n>>8), byte(n))
+		out = append(out, 0x82, byte(n>>8), byte(n)) //nolint:gosec // its digits
 	default:
-		out = append(out, 0x83, byte(n>>16), byte(n>>8), byte(n))
+		out = append(out, 0x83, byte(n>>16), byte(n>>8), byte(n)) //nolint:gosec // its digits
 	}
 	return append(out, content...)
 }
