@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/confine"
 	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/session"
 	"github.com/eks-x509/eks-x509/internal/term"
@@ -32,6 +33,8 @@ type Env struct {
 	Environ        func() []string
 	Now            func() time.Time
 	Parent         int // pid of the process that runs us
+	// OwnProcess: the process runs this command and nothing else, so that it may give up what the command does not need.
+	OwnProcess bool
 }
 
 // OS is the real one. It takes our secrets out of the environment of the process:
@@ -50,7 +53,7 @@ func OS() Env {
 		}
 		return os.Getenv(name)
 	}
-	return Env{Program: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: getenv, Environ: os.Environ, Now: time.Now, Parent: os.Getppid()}
+	return Env{Program: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: getenv, Environ: os.Environ, Now: time.Now, Parent: os.Getppid(), OwnProcess: true}
 }
 
 // app is what the commands share: the world, and what they have to say about
@@ -64,12 +67,16 @@ type app struct {
 	files *keys.Files
 	// patient: what runs ends by itself when it is interrupted (a child, a server).
 	patient atomic.Bool
+	dumps   confine.Dumps
 }
 
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, env Env) int {
 	a := &app{Env: env, log: zap.NewNop(), out: newOutput(env.Stdout, env.Stderr), files: &keys.Files{}}
 	a.Env.Stdout, a.Env.Stderr = nil, nil
+	if env.OwnProcess { // first of all: a password may be in the environment
+		a.dumps = confine.NoDumps()
+	}
 	a.out.hide(config.Secrets(env.Getenv)...)
 	a.out.hide(config.Contents(env.Args, env.Getenv)...)
 	root := newRootCmd(a)

@@ -25,7 +25,7 @@ const (
 func imports() map[string][]string {
 	return map[string][]string{
 		"cmd/eks-x509": {"internal/cli"},
-		"internal/cli": {"internal/audit", "internal/audit/page", "internal/audit/query", "internal/awsapi", "internal/awsfiles", "internal/cache", "internal/certs", "internal/config", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
+		"internal/cli": {"internal/audit", "internal/audit/page", "internal/audit/query", "internal/awsapi", "internal/awsfiles", "internal/cache", "internal/certs", "internal/config", "internal/confine", "internal/doctor", "internal/format", "internal/keys", "internal/kubeconfig",
 			"internal/provision", "internal/safefile", "internal/safetext", "internal/sandbox", "internal/session", "internal/sessiontag", "internal/term", "pkg/ekstoken", "pkg/x509creds"},
 		"internal/audit":       {"internal/safefile"},
 		"internal/audit/page":  {"internal/audit", "internal/safetext"},
@@ -36,6 +36,7 @@ func imports() map[string][]string {
 		"internal/kubeconfig":  {"internal/safefile"},
 		"internal/cache":       {"internal/safefile"},
 		"internal/certs":       {"internal/keys", "internal/minica", "internal/safefile", "internal/safetext", "internal/sessiontag"},
+		"internal/confine":     {},
 		"internal/config":      {"internal/safefile", "internal/safetext"},
 		"internal/format":      {},
 		"internal/keys":        {"internal/keys/pbe", "internal/keys/pkcs12", "internal/safefile"},
