@@ -28,6 +28,9 @@ test:
 	@$(if $(RACE),,echo 'no C compiler: the tests run without the race detector')
 	go vet ./...
 	go test $(RACE) ./...
+	@# as the program is shipped, without cgo: then it confines itself
+	CGO_ENABLED=0 go test -run '^TestConfined$$' ./internal/cli
+	CGO_ENABLED=0 go test -run '^TestScripts$$/^(confined|token|env|credential_process|cache.*|password|key_types)$$' ./internal/cli
 
 peers:
 	cd test/peers && go test ./...

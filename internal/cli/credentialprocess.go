@@ -35,7 +35,7 @@ aws_signing_helper credential-process.`,
 }
 
 func runCredentialProcess(ctx context.Context, a *app, c config.Config) error {
-	creds, err := session.Credentials(ctx, c, a.sessionOptions())
+	creds, err := session.Credentials(ctx, c, a.confinedOptions(c))
 	if err != nil {
 		return err
 	}

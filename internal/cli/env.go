@@ -73,7 +73,7 @@ func runEnv(ctx context.Context, a *app, cmd *cobra.Command, flags envFlags) err
 	if err != nil {
 		return err
 	}
-	creds, err := session.Credentials(ctx, c, a.sessionOptions())
+	creds, err := session.Credentials(ctx, c, a.confinedOptions(c))
 	if err != nil {
 		return err
 	}

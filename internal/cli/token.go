@@ -90,7 +90,7 @@ func runToken(ctx context.Context, a *app, cmd *cobra.Command, flags tokenFlags)
 	if _, err := ekstoken.Host(c.Region, c.UseFIPS, c.UseDualStack); err != nil {
 		return &usageError{err}
 	}
-	creds, err := session.Credentials(ctx, c, a.sessionOptions())
+	creds, err := session.Credentials(ctx, c, a.confinedOptions(c))
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,7 @@ func (g *getter) get(ctx context.Context) (Session, error) {
 		g.options.Files = &keys.Files{}
 	}
 	if !g.cached() {
+		g.confine()
 		client, _, err := httpClient(g.config, g.options.Log, g.options.Notice) // first, since it asks for nothing
 		if err != nil {
 			return Session{}, err
@@ -111,6 +112,14 @@ func (g *getter) identity() (keys.Identity, error) {
 	return keys.Identify(source(g.config, g.options))
 }
 
+// confine is done once, before the key is opened and a server is asked.
+func (g *getter) confine() {
+	if g.options.Confine != nil {
+		g.options.Confine()
+		g.options.Confine = nil
+	}
+}
+
 // cached says whether a session is looked up and kept. What was learned without
 // verifying the server is not kept.
 func (g *getter) cached() bool {
@@ -136,6 +145,7 @@ func (g *getter) open(ctx context.Context) (cache.Session, error) {
 
 // fetch makes a session for want, unless the files are another identity's by now.
 func (g *getter) fetch(ctx context.Context, want cache.Key) (cache.Session, *cache.Failure, error) {
+	g.confine()
 	client, roots, err := httpClient(g.config, g.options.Log, g.options.Notice) // first, since it asks for nothing
 	if err != nil {
 		return cache.Session{}, nil, err
