@@ -48,6 +48,11 @@ func spied(env Env) (Env, func()) {
 	if dir == "" || slices.Contains(env.Args, "exec") || slices.Contains(env.Args, "--for") {
 		return env, func() {}
 	}
+	// Now, since a run that confines itself could open no file later; one that is killed leaves it empty.
+	report, err := os.Create(filepath.Join(dir, strconv.Itoa(os.Getpid())+"-"+strconv.FormatInt(time.Now().UnixNano(), 36)))
+	if err != nil {
+		panic(err)
+	}
 	var stdout, stderr stream
 	env.Stdout, env.Stderr = io.MultiWriter(env.Stdout, &stdout), io.MultiWriter(env.Stderr, &stderr)
 	run := spiedRun{Args: env.Args}
@@ -65,7 +70,7 @@ func spied(env Env) (Env, func()) {
 		run.Stdout, run.Stderr = stdout.String(), stderr.String()
 		data, err := json.Marshal(run)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, strconv.Itoa(os.Getpid())+"-"+strconv.FormatInt(time.Now().UnixNano(), 36)), data, 0o600)
+			_, err = report.Write(data)
 		}
 		if err != nil {
 			panic(err)
@@ -167,6 +172,9 @@ func readSpied(t testing.TB, dir string) []spiedRun {
 	for _, e := range entries {
 		var run spiedRun
 		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err == nil && len(data) == 0 {
+			continue // killed
+		}
 		if err == nil {
 			err = json.Unmarshal(data, &run)
 		}
