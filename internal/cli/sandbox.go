@@ -158,7 +158,7 @@ func (a *app) runWith(command, environ []string) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	if err := a.dumps.Start(child); err != nil {
+	if err := a.dumps.ForChild(child.Start); err != nil {
 		return &notFoundError{command[0], err}
 	}
 	done := make(chan struct{})

@@ -3,11 +3,9 @@
 // processes of the user can't read it.
 package confine
 
-import "os/exec"
-
-// Start starts a command that has the limits of before, which are the person's.
-func (d Dumps) Start(cmd *exec.Cmd) error {
+// ForChild starts another program by start, with the limit of before, which is the person's.
+func (d Dumps) ForChild(start func() error) error {
 	d.Restore()
 	defer d.lower()
-	return cmd.Start()
+	return start()
 }
