@@ -256,6 +256,11 @@ func (f *facts) blocked(k kuberc, command string) string {
 	if err != nil {
 		resolved = command
 	}
+	for _, e := range k.Allowlist { // kubectl refuses the whole list
+		if e.Name == "" && e.Command == "" || e.Name != "" && e.Command != "" && e.Name != e.Command {
+			return "an entry of its allowlist has no command, or a name and another command, which kubectl refuses"
+		}
+	}
 	for _, e := range k.Allowlist {
 		allowed := e.Command
 		if allowed == "" {
