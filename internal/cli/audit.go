@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -302,6 +304,10 @@ type noEventError struct{ damage string }
 
 func (e *noEventError) Error() string { return "no event found in the logs: " + e.damage }
 
+// auditMemory is where garbage is collected more often, and not when what is held
+// has doubled.
+const auditMemory = 600 << 20
+
 // answerAudit reads the logs and answers one question, in the format asked for.
 func (a *app) answerAudit(ctx context.Context, answer string, cloudtrail, kubernetes []audit.Input, f auditFlags) error {
 	o, err := f.options(a.Now())
@@ -310,6 +316,9 @@ func (a *app) answerAudit(ctx context.Context, answer string, cloudtrail, kubern
 	}
 	o.Fold = !f.all && f.user == "" && f.role == ""
 	o.Actions = f.output == "html" || answer == answerTimeline || answer == answerWho
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
+		debug.SetMemoryLimit(auditMemory)
+	}
 	r, err := audit.Run(ctx, cloudtrail, kubernetes, o)
 	if err != nil {
 		return err
