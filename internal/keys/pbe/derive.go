@@ -59,7 +59,7 @@ func PBKDF2(kdf pkix.AlgorithmIdentifier, password Password, size int, b *Budget
 		KeySize    int                      `asn1:"optional"`
 		PRF        pkix.AlgorithmIdentifier `asn1:"optional"`
 	}
-	if err := unmarshal(kdf.Parameters.FullBytes, &params); err != nil {
+	if err := Unmarshal(kdf.Parameters.FullBytes, &params); err != nil {
 		return nil, fmt.Errorf("malformed PBKDF2 parameters: %w", err)
 	}
 	if params.KeySize != 0 && params.KeySize != size {
@@ -105,7 +105,7 @@ func deriveScrypt(der []byte, password Password, size int, b *Budget) ([]byte, e
 		N, R, P int
 		KeySize int `asn1:"optional"`
 	}
-	if err := unmarshal(der, &params); err != nil {
+	if err := Unmarshal(der, &params); err != nil {
 		return nil, fmt.Errorf("malformed scrypt parameters: %w", err)
 	}
 	n, r, p := params.N, params.R, params.P

@@ -81,7 +81,7 @@ func newScheme(algorithm pkix.AlgorithmIdentifier, password Password, b *Budget)
 func newPBES2(der []byte, password Password, b *Budget) (scheme, error) {
 	// PBES2-params ::= SEQUENCE { keyDerivationFunc AlgorithmIdentifier, encryptionScheme AlgorithmIdentifier }
 	var params struct{ KDF, Scheme pkix.AlgorithmIdentifier }
-	if err := unmarshal(der, &params); err != nil {
+	if err := Unmarshal(der, &params); err != nil {
 		return scheme{}, fmt.Errorf("malformed encryption parameters: %w", err)
 	}
 	var s scheme
@@ -98,7 +98,7 @@ func newPBES2(der []byte, password Password, b *Budget) (scheme, error) {
 	default:
 		return scheme{}, Unsupported("cipher %s (%s)", oid, supportedEncryption)
 	}
-	if err := unmarshal(params.Scheme.Parameters.FullBytes, &s.iv); err != nil {
+	if err := Unmarshal(params.Scheme.Parameters.FullBytes, &s.iv); err != nil {
 		return scheme{}, fmt.Errorf("malformed encryption parameters: %w", err)
 	}
 	var err error
@@ -119,7 +119,7 @@ func newPKCS12(der []byte, newCipher func([]byte) (cipher.Block, error), keySize
 		Salt       []byte
 		Iterations *big.Int
 	}
-	if err := unmarshal(der, &params); err != nil {
+	if err := Unmarshal(der, &params); err != nil {
 		return scheme{}, fmt.Errorf("malformed encryption parameters: %w", err)
 	}
 	key, err := PKCS12(sha1.New, params.Salt, params.Iterations, IDKey, keySize, password, b)
@@ -136,9 +136,12 @@ func newTwoKeyTripleDES(key []byte) (cipher.Block, error) {
 	return des.NewTripleDESCipher(three) //nolint:gosec // what old keys are encrypted with
 }
 
-// unmarshal is asn1.Unmarshal for all of der.
-func unmarshal(der []byte, v any) error {
+// Unmarshal is asn1.Unmarshal for all of der, with shorter errors.
+func Unmarshal(der []byte, v any) error {
 	rest, err := asn1.Unmarshal(der, v)
+	if _, ok := errors.AsType[asn1.StructuralError](err); ok { // whose text is of Go's types
+		return errors.New("malformed ASN.1: unexpected element")
+	}
 	if err == nil && len(rest) > 0 {
 		err = errors.New("malformed ASN.1: bytes after the end")
 	}

@@ -307,7 +307,7 @@ func friendlyName(attributes []asn1.RawValue) string {
 func unmarshal(ber []byte, v any) error {
 	der, err := ToDER(ber)
 	if err == nil {
-		_, err = asn1.Unmarshal(der, v) // all of it: ToDER takes one value
+		err = pbe.Unmarshal(der, v)
 	}
 	return err
 }
