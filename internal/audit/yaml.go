@@ -37,6 +37,8 @@ type yamlReader struct {
 	at   int   // the column that it begins at; -1: there is none
 	from int64 // its line
 	long bool
+	// beside: the present list or mapping is not one of events.
+	beside bool
 }
 
 func (r *yamlReader) Read(p []byte) (int, error) { return r.read(p, r.more) }
@@ -59,22 +61,20 @@ func (r *yamlReader) more() error {
 	}
 	r.end()
 	rest, isItem := bytes.CutPrefix(text[column:], []byte("- "))
-	if isItem && !structural(rest) {
+	key, value, isKey := bytes.Cut(rest, []byte(":"))
+	switch {
+	case isKey && answerKey(string(key)) && (len(value) == 0 || !isItem):
+		// What stands below a key such as searchedLogStreams is no event.
+		r.beside = !envelope(string(key))
+	case isItem && !r.beside:
 		r.at, r.from = column, r.line
 		r.add(line)
 		return nil
-	}
-	r.out.WriteByte('\n')
-	if !structural(rest) {
+	case !r.beside:
 		r.found.ignore(ignoredCLI)
 	}
+	r.out.WriteByte('\n')
 	return nil
-}
-
-// structural reports the key of a list or mapping that follows.
-func structural(text []byte) bool {
-	key, ok := bytes.CutSuffix(text, []byte(":"))
-	return ok && answerKey(string(key))
 }
 
 func (r *yamlReader) add(line []byte) {
