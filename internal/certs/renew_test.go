@@ -1,11 +1,14 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -203,6 +206,36 @@ func TestCheckRenewal(t *testing.T) {
 		}
 		if w := RenewalWarnings(c.old, c.renewed); !c.refused && len(w) != c.warnings {
 			t.Errorf("%s: %q", name, w)
+		}
+	}
+}
+
+// A pair of which one file can't be replaced as it is stays as it is.
+func TestInstallThatIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, refused := range []string{"a.key", "a.pem"} {
+		dir := t.TempDir()
+		certificate, private := filepath.Join(dir, "a.pem"), filepath.Join(dir, "a.key")
+		l := newLab(t)
+		chain, key := l.pair()
+		if err := Install(certificate, private, chain, nil, key); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Link(filepath.Join(dir, refused), filepath.Join(dir, "second")); err != nil {
+			t.Skip(err)
+		}
+		chainNew, keyNew := l.pair()
+		err := Install(certificate, private, chainNew, nil, keyNew)
+		if runtime.GOOS != "windows" && (err == nil || !strings.Contains(err.Error(), "hard links")) {
+			t.Errorf("%s: %v", refused, err)
+		}
+		for path, want := range map[string][]byte{certificate: chain, private: key} {
+			if data, err := os.ReadFile(path); runtime.GOOS != "windows" && (err != nil || !bytes.Equal(data, want)) {
+				t.Errorf("%s: %s was changed: %v", refused, filepath.Base(path), err)
+			}
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 3 {
+			t.Errorf("%s: %v, %v", refused, entries, err)
 		}
 	}
 }
