@@ -311,7 +311,7 @@ func RemoveStale(dir string, match func(name string) bool) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	removeStale(root, nil, match)
 	return nil
 }
