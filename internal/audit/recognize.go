@@ -83,18 +83,20 @@ func (t *trail) twins() {
 	slices.SortFunc(hidden, func(a, b string) int {
 		return cmp.Or(t.sessions[a][0].From.Compare(t.sessions[b][0].From), strings.Compare(a, b))
 	})
+	for _, list := range byARN {
+		sorted(list)
+	}
 	for _, key := range hidden {
 		s := t.sessions[key][0]
-		list := sorted(byARN[s.AssumedRoleARN])
-		n := slices.IndexFunc(list, func(twin *Session) bool { return twin.From.Sub(s.From).Abs() <= apart })
-		if n < 0 {
-			continue
+		list := byARN[s.AssumedRoleARN]
+		for len(list) > 0 && list[0].From.Before(s.From.Add(-apart)) {
+			list = list[1:] // those that follow are later still
 		}
-		twin := list[n]
-		byARN[s.AssumedRoleARN] = slices.Delete(list, n, n+1)
-		s.AccessKeyID, s.To = twin.AccessKeyID, twin.To
-		delete(t.sessions, key)
-		own := t.sessions[s.AccessKeyID]
-		own[slices.Index(own, twin)] = s
+		if len(list) > 0 && !list[0].From.After(s.From.Add(apart)) {
+			s.AccessKeyID, s.To = list[0].AccessKeyID, list[0].To
+			*list[0], list = *s, list[1:]
+			delete(t.sessions, key)
+		}
+		byARN[s.AssumedRoleARN] = list
 	}
 }
