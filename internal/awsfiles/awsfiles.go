@@ -29,8 +29,8 @@ func Read(path string) ([]byte, error) {
 
 // Update replaces the file by what edit makes of it, unless that is the same or
 // an error. Those who update at the same time take turns, by a lock in lockDir.
-func Update(ctx context.Context, path, lockDir string, edit func([]byte) ([]byte, error)) (changed bool, err error) {
-	changed, err = safefile.Edit(ctx, path, lockDir, maxFile, edit)
+func Update(ctx context.Context, path, lockDir string, edit func([]byte) ([]byte, error), inPlace ...func(string)) (changed bool, err error) {
+	changed, err = safefile.Edit(ctx, path, lockDir, maxFile, edit, inPlace...)
 	if err != nil {
 		return false, fmt.Errorf("editing the AWS config file %q: %w", path, err)
 	}

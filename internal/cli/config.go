@@ -209,7 +209,7 @@ func (a *app) editConfig(ctx context.Context, path string, edit func([]byte) ([]
 	if err != nil {
 		return err
 	}
-	changed, err := safefile.Edit(ctx, path, lockDir, config.MaxFile, edit)
+	changed, err := safefile.Edit(ctx, path, lockDir, config.MaxFile, edit, a.notice)
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func runConfigAWS(ctx context.Context, a *app, cmd *cobra.Command, flags configA
 	if err != nil {
 		return err
 	}
-	if _, err := awsfiles.Update(ctx, path, lockDir, edit); err != nil {
+	if _, err := awsfiles.Update(ctx, path, lockDir, edit, a.notice); err != nil {
 		return err
 	}
 	a.notice("wrote " + path)

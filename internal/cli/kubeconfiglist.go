@@ -129,7 +129,7 @@ func (a *app) removeContexts(ctx context.Context, paths []string, match func(kub
 		if removal.Empty() {
 			continue
 		}
-		if _, err := kubeconfig.Update(ctx, removal.File, removal.Apply); err != nil {
+		if _, err := kubeconfig.Update(ctx, removal.File, removal.Apply, a.notice); err != nil {
 			return err
 		}
 		for _, name := range removal.Contexts {

@@ -37,7 +37,7 @@ func (a *app) writeKubeconfig(ctx context.Context, paths []string, unread string
 		return err
 	}
 	for _, path := range targets {
-		if _, err := kubeconfig.Update(ctx, path, edit(path)); err != nil {
+		if _, err := kubeconfig.Update(ctx, path, edit(path), a.notice); err != nil {
 			return err
 		}
 	}

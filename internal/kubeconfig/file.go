@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/eks-x509/eks-x509/internal/safefile"
@@ -55,7 +56,7 @@ func Read(path string) ([]byte, error) {
 // Update changes a kubeconfig under the lock of client-go, so that kubectl and we
 // wait for each other, whole or not at all. A symbolic link stays one. If edit
 // changes nothing, nothing is written.
-func Update(ctx context.Context, path string, edit func([]byte) ([]byte, error)) (changed bool, err error) {
+func Update(ctx context.Context, path string, edit func([]byte) ([]byte, error), inPlace ...func(string)) (changed bool, err error) {
 	target, err := safefile.Target(path)
 	if err != nil {
 		return false, fmt.Errorf("finding kubeconfig: %w", err)
@@ -72,7 +73,11 @@ func Update(ctx context.Context, path string, edit func([]byte) ([]byte, error))
 	names := []string{named, target}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		if err := lock(ctx, name+".lock"); err != nil {
+		err := lock(ctx, name+".lock")
+		if runtime.GOOS != "windows" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+			continue // nobody can lock it here, kubectl included: it will be written in place, if at all
+		}
+		if err != nil {
 			return false, err
 		}
 		defer func() {
@@ -81,7 +86,7 @@ func Update(ctx context.Context, path string, edit func([]byte) ([]byte, error))
 			}
 		}()
 	}
-	changed, err = safefile.EditLocked(target, largest, edit)
+	changed, err = safefile.EditLocked(target, largest, edit, inPlace...)
 	if err != nil {
 		return false, fmt.Errorf("changing %q: %w", path, err)
 	}

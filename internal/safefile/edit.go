@@ -17,7 +17,7 @@ import (
 // nothing, nothing is written. The file must not be larger than limit bytes.
 //
 // The lock is a file in lockDir: beside the user's own files it would be litter.
-func Edit(ctx context.Context, path, lockDir string, limit int64, edit func([]byte) ([]byte, error)) (changed bool, err error) {
+func Edit(ctx context.Context, path, lockDir string, limit int64, edit func([]byte) ([]byte, error), inPlace ...func(string)) (changed bool, err error) {
 	target, err := Target(path)
 	if err != nil {
 		return false, err
@@ -27,7 +27,7 @@ func Edit(ctx context.Context, path, lockDir string, limit int64, edit func([]by
 		return false, err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	return EditLocked(target, limit, edit)
+	return EditLocked(target, limit, edit, inPlace...)
 }
 
 // LockFor waits for the lock in lockDir of what Target gave. One file may have
@@ -82,7 +82,7 @@ func split(path string) (dir, name string, err error) {
 
 // EditLocked is Edit for a caller that holds a lock of its own kind; target is
 // what Target gave. What another program writes meanwhile is not overwritten.
-func EditLocked(target string, limit int64, edit func([]byte) ([]byte, error)) (changed bool, err error) {
+func EditLocked(target string, limit int64, edit func([]byte) ([]byte, error), inPlace ...func(string)) (changed bool, err error) {
 	old, err := openOld(filepath.Dir(target), filepath.Base(target))
 	if err != nil {
 		return false, err
@@ -98,10 +98,24 @@ func EditLocked(target string, limit int64, edit func([]byte) ([]byte, error)) (
 	if err != nil || bytes.Equal(data, after) {
 		return false, err
 	}
-	r, err := old.stage(after, fileMode)
-	if err != nil {
-		return false, err
+	err = old.replaceBy(after)
+	if old.file == nil || !cantReplace(err) {
+		return err == nil, err
 	}
-	defer r.Discard()
-	return true, r.Commit()
+	if failed := old.writeInPlace(data, after); failed != nil {
+		return false, failed
+	}
+	for _, tell := range inPlace {
+		tell(fmt.Sprintf("%s can't be replaced (%v): it was written in place", target, cause(err)))
+	}
+	return true, nil
+}
+
+func (o *original) replaceBy(data []byte) error {
+	r, err := o.stage(data, fileMode)
+	if err != nil {
+		return err
+	}
+	defer r.removeTemp()
+	return r.Commit()
 }
