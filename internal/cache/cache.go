@@ -232,7 +232,7 @@ func (c *Cache) lock(ctx context.Context, path string) (unlock func(), alone boo
 func (c *Cache) write(path string, e *entry) {
 	data, err := json.Marshal(e.file())
 	if err == nil {
-		err = safefile.Write(path+".json", data)
+		err = safefile.WriteSecret(path+".json", data)
 	}
 	if err != nil {
 		c.Warn(fmt.Sprintf("the session is not kept: %v", err))

@@ -65,11 +65,13 @@ func localMoods() []mood {
 			p.chmod(dir, 0o755)
 			p.env["EKS_X509_CACHE_DIR"] = dir
 		}, warning, "", "they are in a directory of their own in it; 1 malformed files", "eks-x509 cache clear"},
-		{"a cache that all may write", "cache", func(p *patient) {
+		{"a cache that is a link", "cache", func(p *patient) {
 			dir := filepath.Dir(p.write("cache/notes.txt", ""))
-			p.chmod(dir, 0o777)
-			p.env["EKS_X509_CACHE_DIR"] = dir
-		}, warning, "", "others can write to it, and can replace what is in it", "--cache-dir names another place"},
+			p.env["EKS_X509_CACHE_DIR"] = dir + "-link"
+			if err := os.Symlink(dir, dir+"-link"); err != nil {
+				p.t.Fatal(err)
+			}
+		}, warning, "", "a symbolic link is not followed", "--cache-dir names another place"},
 		{"a variable over a profile", "environment", func(p *patient) {
 			p.configure("profiles:\n  work:\n    region: us-east-1\n")
 			p.env["EKS_X509_PROFILE"] = "work"

@@ -81,6 +81,30 @@ func Write(path string, data []byte) error {
 	return r.rename()
 }
 
+// WriteSecret is Write for a directory that may be in one that others can write
+// to: it must be of this user alone when it is open, wherever the path leads.
+func WriteSecret(path string, data []byte) error {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	old := &original{dir: root, name: filepath.Base(path)}
+	defer old.close()
+	info, err := root.Stat(".")
+	if err == nil {
+		err = checkPrivate(info)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: root.Name(), Err: cause(err)}
+	}
+	r, err := old.stage(data, fileMode)
+	if err != nil {
+		return err
+	}
+	defer r.removeTemp()
+	return r.rename()
+}
+
 // Overwrite writes a private file in place, for what may be torn or lost. No
 // symbolic link is followed.
 func Overwrite(path string, data []byte) error {

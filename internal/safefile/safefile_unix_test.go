@@ -84,10 +84,10 @@ func TestOwnDir(t *testing.T) {
 		{0o711, 0, sub, ""},
 		{0o777 | fs.ModeSticky, 0, sub, ""},
 		{0o770 | fs.ModeSticky, 0, sub, ""},
-		{0o777, 0, "", "others can write to it"},
-		{0o777 | fs.ModeSetgid, 0, "", "others can write to it"},
-		{0o770, 0, "", "others can write to it"},
-		{0o702, 0, "", "others can write to it"},
+		{0o777, 0, sub, ""},
+		{0o777 | fs.ModeSetgid, 0, sub, ""},
+		{0o770, 0, sub, ""},
+		{0o702, 0, sub, ""},
 		{0o755, 1, "", "owned by user 1"},
 		{0o700, 1, "", "owned by user 1"},
 		{0o777, 1, "", "owned by user 1"},
@@ -150,6 +150,36 @@ func TestOwnDirThatIsNot(t *testing.T) {
 		}
 		if after, err := os.Lstat(own); err != nil || after.Mode() != before.Mode() {
 			t.Errorf("%s: changed", name)
+		}
+	}
+}
+
+// Whoever can write to the directory above can put another one in its place.
+func TestWriteSecretInADirectoryThatWasReplaced(t *testing.T) {
+	t.Parallel()
+	for name, lay := range map[string]func(path string) error{
+		"for all":   func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o777)) },
+		"readable":  func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o755)) },
+		"another's": func(p string) error { return errors.Join(os.Mkdir(p, 0o700), os.Chown(p, 1, 1)) },
+		"link to one of another": func(p string) error {
+			return errors.Join(os.Mkdir(p+"-target", 0o700), os.Chown(p+"-target", 1, 1), os.Symlink(p+"-target", p))
+		},
+	} {
+		if strings.Contains(name, "another") && os.Geteuid() != 0 {
+			continue
+		}
+		dir := t.TempDir()
+		check(t, os.Chmod(dir, 0o777))
+		own, err := OwnDir(dir)
+		check(t, err)
+		check(t, WriteSecret(filepath.Join(own, "a"), []byte("secret")))
+		check(t, os.RemoveAll(own))
+		check(t, lay(own))
+		if err := WriteSecret(filepath.Join(own, "a"), []byte("secret")); err == nil {
+			t.Errorf("%s: written", name)
+		}
+		if left, err := os.ReadDir(own); err != nil || len(left) > 0 {
+			t.Errorf("%s: %v, %v", name, left, err)
 		}
 	}
 }
