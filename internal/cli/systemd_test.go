@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,6 +49,7 @@ func TestSystemdCommands(t *testing.T) {
 	run := func(command, certificate string) int {
 		c := exec.Command("/bin/sh", "-c", command)
 		c.Env = []string{promptExit, "PATH=" + os.Getenv("PATH"), "EKS_X509_CACHE_DIR=" + filepath.Join(l.dir, "cache"), "BEFORE=--before 1d", renew,
+			"EKS_X509_KEY_PASSWORD_FILE=" + filepath.Join(l.dir, "no-credential"), // a key that is not encrypted needs none
 			"EKS_X509_CERTIFICATE=" + filepath.Join(l.dir, certificate), "EKS_X509_PRIVATE_KEY=" + filepath.Join(l.dir, "a.key")}
 		out, err := c.CombinedOutput()
 		t.Logf("%s: %s", certificate, out)
@@ -76,6 +78,39 @@ func TestSystemdCommands(t *testing.T) {
 	}
 	if got := run(start, "none.pem"); got == 0 {
 		t.Error("ExecStart without a certificate: exit code 0")
+	}
+}
+
+// The exposure is what the unit's comments explain, and no more.
+func TestSystemdSecurity(t *testing.T) {
+	t.Parallel()
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("no systemd-analyze here")
+	}
+	path := filepath.Join(t.TempDir(), "eks-x509-renew@.service")
+	unit, err := os.ReadFile(filepath.Join(units, "eks-x509-renew@.service"))
+	check(t, err)
+	check(t, os.WriteFile(path, unit, 0o600))
+	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold=17", path).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	explained := []string{"RootDirectory", "User", "RestrictAddressFamilies=~AF_UNIX", "RestrictAddressFamilies=~AF_(INET|INET6)", "PrivateNetwork", "PrivateUsers", "DeviceAllow", "IPAddressDeny"}
+	for line := range strings.Lines(string(out)) {
+		if rest, open := strings.CutPrefix(line, "✗ "); open && !slices.ContainsFunc(explained, func(name string) bool { return strings.HasPrefix(rest, name) }) {
+			t.Errorf("not closed, and not explained in the unit: %s", rest)
+		}
+	}
+	// As the owner of the files, which a drop-in names.
+	check(t, os.WriteFile(path, []byte(strings.Replace(string(unit), "[Service]\n", "[Service]\nUser=www-data\n", 1)), 0o600))
+	if out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "--threshold=13", path).CombinedOutput(); err != nil {
+		t.Errorf("with User=: %v\n%s", err, out)
+	}
+	for _, line := range []string{"LimitCORE=0", "LoadCredential=key-password:eks-x509.%i.key-password"} {
+		if !strings.Contains(string(unit), "\n"+line+"\n") {
+			t.Errorf("the unit has no %s", line)
+		}
 	}
 }
 
