@@ -27,6 +27,7 @@ type contents struct {
 	file   string
 	info   fs.FileInfo
 	blocks []block
+	pem    bool // the blocks are copies of what is in the file
 
 	encrypted bool // the private key that was read
 
@@ -62,6 +63,9 @@ func (o *opener) load(doing, file string) (*contents, error) {
 	c, err := o.parse(doing, file, data)
 	if err != nil {
 		return nil, err
+	}
+	if c.pem {
+		clear(data) // a copy for this call; the blocks are others
 	}
 	c.info = info
 	o.files[file] = c
@@ -128,6 +132,7 @@ func (o *opener) parse(doing, file string, data []byte) (*contents, error) {
 		c.blocks = []block{{label: label, der: data}}
 	default:
 		var err error
+		c.pem = true
 		if c.blocks, err = splitPEM(data); err != nil {
 			return nil, &Error{Reason: Malformed, Doing: doing, File: file, Err: err}
 		}

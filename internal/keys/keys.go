@@ -9,6 +9,7 @@
 package keys
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -55,7 +56,9 @@ type Key struct {
 //
 // Certificate and key are read as a pair: if one of the files was replaced before all were read, all are read again.
 func Open(ctx context.Context, src Source) (*Key, error) {
-	src.Password = AskOnce(src.Password)
+	var forget func()
+	src.Password, forget = askOnce(src.Password)
+	defer forget()
 	if src.Files == nil {
 		src.Files = &Files{}
 	}
@@ -100,13 +103,25 @@ func newOpener(ctx context.Context, src Source) *opener {
 	return o
 }
 
-// AskOnce asks for each password once, and again only if there was none.
+// AskOnce asks for each password once, and again only if there was none. What it answers is the caller's to clear.
 func AskOnce(ask func(context.Context, string) ([]byte, error)) func(context.Context, string) ([]byte, error) {
 	if ask == nil {
 		return nil
 	}
-	known := map[string][]byte{}
+	shared, _ := askOnce(ask)
 	return func(ctx context.Context, prompt string) ([]byte, error) {
+		p, err := shared(ctx, prompt)
+		return bytes.Clone(p), err
+	}
+}
+
+// askOnce answers with the same bytes each time, which forget clears.
+func askOnce(ask func(context.Context, string) ([]byte, error)) (once func(context.Context, string) ([]byte, error), forget func()) {
+	if ask == nil {
+		return nil, func() {}
+	}
+	known := map[string][]byte{}
+	once = func(ctx context.Context, prompt string) ([]byte, error) {
 		if p, ok := known[prompt]; ok {
 			return p, nil
 		}
@@ -115,6 +130,11 @@ func AskOnce(ask func(context.Context, string) ([]byte, error)) func(context.Con
 			known[prompt] = p
 		}
 		return p, err
+	}
+	return once, func() {
+		for _, p := range known {
+			clear(p)
+		}
 	}
 }
 

@@ -58,6 +58,7 @@ func (o *opener) privateKey(file string, certs []*x509.Certificate) (crypto.Sign
 			"unsupported traditional PEM encryption (supported: PKCS#8, which begins with %q)", "-----BEGIN ENCRYPTED PRIVATE KEY-----")
 	}
 	der := b.der
+	defer clear(der)
 	// By shape, not label: some tools write PKCS#8 under "RSA PRIVATE KEY" and the other way round.
 	if b.encrypted() {
 		c.encrypted = true
