@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -109,34 +111,70 @@ your own. It holds no account and no region: StackSets can carry it to many.`,
 
 func newSetupRBACCmd(a *app) *cobra.Command {
 	var name, role, output string
-	var users, groups []string
+	var of bound
 	cmd := &cobra.Command{
 		Use:   "rbac",
 		Short: "Print a ClusterRoleBinding for kubectl apply",
 		Long: `Print the manifest that gives a user or a group of the set-up a ClusterRole of
-the cluster, for: kubectl apply -f -`,
+the cluster, for: kubectl apply -f -
+
+Without --user and --group it reads access.yaml: it binds the groups of the
+cluster, or its username if it has no groups.`,
 		Example: "  eks-x509 setup rbac --user viewk8\n  eks-x509 setup rbac --group viewers --cluster-role view --name viewers",
 		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			if len(users)+len(groups) == 0 {
-				return misuse("no --user and no --group given")
-			}
-			manifest, err := provision.Binding(name, role, users, groups)
-			if err != nil {
+			if err := of.complete(cmd); err != nil {
 				return err
+			}
+			manifest, err := provision.Binding(name, role, of.users, of.groups)
+			if err != nil {
+				return &usageError{err}
 			}
 			return a.writeDocument(manifest, output)
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "cluster-view-role-binding", "`NAME` of the ClusterRoleBinding")
 	cmd.Flags().StringVar(&role, "cluster-role", "view", "`NAME` of the ClusterRole")
-	cmd.Flags().StringArrayVar(&users, "user", nil, "Kubernetes `NAME` of a user; may be repeated")
-	cmd.Flags().StringArrayVar(&groups, "group", nil, "`NAME` of a group; may be repeated")
+	cmd.Flags().StringArrayVar(&of.users, "user", nil, "Kubernetes `NAME` of a user; may be repeated")
+	cmd.Flags().StringArrayVar(&of.groups, "group", nil, "`NAME` of a group; may be repeated")
+	fileVar(cmd.Flags(), &of.file, "file", "f", "", "`FILE` that says whom to bind, without --user and --group; default: access.yaml")
+	cmd.Flags().StringVar(&of.cluster, "cluster-name", "", "`NAME` of the cluster in the file, if its clusters differ")
 	addOutput(cmd, &output)
 	cmd.Flag("output").Usage = "text (YAML) or json"
 	cmd.Flags().SortFlags = false
 	return cmd
+}
+
+// bound is whom a ClusterRoleBinding is for.
+type bound struct {
+	users, groups []string
+	file, cluster string
+}
+
+// complete takes from the file what the flags do not say.
+func (b *bound) complete(cmd *cobra.Command) error {
+	if len(b.users)+len(b.groups) > 0 {
+		if b.file != "" || b.cluster != "" {
+			return misuse("--user and --group exclude --file and --cluster-name")
+		}
+		return nil
+	}
+	file := b.file
+	if file == "" {
+		file = defaultSpecFile
+	}
+	s, err := openSpec(file)
+	if errors.Is(err, os.ErrNotExist) && b.file == "" {
+		return misuse("no --user and no --group given, and no %s here", defaultSpecFile)
+	}
+	if err != nil {
+		return err
+	}
+	if b.users, b.groups, err = s.Subjects(b.cluster); err != nil {
+		return &specError{&usageError{fmt.Errorf("reading %q: %w", file, err)}, cmd.CommandPath() + " --user NAME or --group NAME binds one by its name"}
+	}
+	return nil
 }

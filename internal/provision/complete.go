@@ -322,8 +322,8 @@ func (s *Spec) completeClusters() error {
 			return invalid(key+".name", "%q is there twice", c.Name)
 		case c.AWSAuth && len(c.Policies) > 0:
 			return invalid(key+".policies", "access policies need access entries, which awsAuth does without")
-		case !c.AWSAuth && len(c.Groups) == 0 && len(c.Policies) == 0:
-			return invalid(key, "neither groups nor policies are given: the role could do nothing in %q", c.Name)
+		case !c.AWSAuth && c.Username == "" && len(c.Groups) == 0 && len(c.Policies) == 0:
+			return invalid(key, "neither groups nor policies are given, and no username: the role could do nothing in %q", c.Name)
 		}
 		seen[c.Name] = true
 		if err := checkUsername(key+".username", c.Username); err != nil {

@@ -2,6 +2,8 @@ package provision
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Example is an access.yaml to start from.
@@ -41,7 +43,7 @@ profile:
 clusters:
   - name: my-cluster
     username: "x509:{{SessionName}}"
-    groups: [viewers]                # RBAC: eks-x509 setup rbac --group viewers | kubectl apply -f -
+    groups: [viewers]                # RBAC: eks-x509 setup rbac | kubectl apply -f -; without groups it binds the username
     # policies:                      # or EKS access policies
     #   - name: AmazonEKSViewPolicy
     #     namespaces: [default]
@@ -51,9 +53,54 @@ clusters:
 #   team: platform
 `
 
+// Subjects are whom a ClusterRoleBinding names so that it is about the users of a cluster: its groups, or without any its
+// username. An empty name is the only cluster, or any if all have the same.
+func (s *Spec) Subjects(cluster string) (users, groups []string, err error) {
+	var found []Cluster
+	for _, c := range s.Clusters {
+		if cluster == "" || c.Name == cluster {
+			found = append(found, c)
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil, fmt.Errorf("no cluster %q found in it", cluster)
+	}
+	for _, c := range found {
+		one, several := []string{c.Username}, c.Groups
+		if len(c.Groups) > 0 || c.Username == "" {
+			one = nil
+		}
+		if len(one)+len(several) == 0 {
+			return nil, nil, fmt.Errorf("cluster %q has neither groups nor a username to bind", c.Name)
+		}
+		if err := checkBound(one); err != nil {
+			return nil, nil, fmt.Errorf("cluster %q has no groups, and its username can't be bound: %w", c.Name, err)
+		}
+		if users == nil && groups == nil {
+			users, groups = one, several
+		} else if !slices.Equal(users, one) || !slices.Equal(groups, several) {
+			return nil, nil, fmt.Errorf("clusters %q and %q have other users or groups: --cluster-name names one", found[0].Name, c.Name)
+		}
+	}
+	return users, groups, nil
+}
+
+// checkBound: RBAC compares names as they are, and has no patterns.
+func checkBound(names []string) error {
+	for _, n := range names {
+		if strings.Contains(n, opening) {
+			return fmt.Errorf("%q is another name for each session, and RBAC has no placeholders", n)
+		}
+	}
+	return nil
+}
+
 // Binding is the RBAC manifest that gives a user a ClusterRole, as the EKS
 // tutorial does: kubectl apply -f -.
 func Binding(name, clusterRole string, users, groups []string) ([]byte, error) {
+	if err := checkBound(slices.Concat(users, groups)); err != nil {
+		return nil, err
+	}
 	var subjects []any
 	for _, s := range []struct {
 		kind  string

@@ -75,16 +75,41 @@ func withoutPath(roleARN string) string {
 	return prefix + "/" + path.Base(roleARN)
 }
 
-// isOf tells whether an entry is about the role, with or without a path: there
-// is only one role of that name in an account. The authenticator reads ARNs
-// regardless of case.
-func (m Mapping) isOf(roleARN string) bool {
-	return strings.EqualFold(withoutPath(m.RoleARN), withoutPath(roleARN))
+// roleOfSession is the ARN of the role of arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION, as
+// the authenticator reads one in aws-auth: whatever the session. Every other ARN stays as it is.
+// https://github.com/kubernetes-sigs/aws-iam-authenticator/blob/master/pkg/arn/arn.go
+func roleOfSession(arn string) string {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 6 || !strings.EqualFold(parts[2], "sts") {
+		return arn
+	}
+	path := strings.Split(parts[5], "/")
+	if len(path) < 3 || !strings.EqualFold(path[0], "assumed-role") {
+		return arn
+	}
+	parts[2], parts[5] = "iam", "role/"+strings.Join(path[1:len(path)-1], "/")
+	return strings.Join(parts, ":")
 }
 
-// Equal tells whether the entries say the same.
+// roleMeant is the ARN, without a path, of the role that a person meant by an entry, also by one that the authenticator can't
+// read: with a path, or without a session (arn:aws:sts::ACCOUNT:assumed-role/NAME).
+func roleMeant(arn string) string {
+	if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 && strings.EqualFold(parts[2], "sts") && strings.Count(parts[5], "/") == 1 {
+		arn += "/session"
+	}
+	return strings.ToLower(withoutPath(roleOfSession(arn)))
+}
+
+// isOf tells whether an entry is about the role, with or without a path, or by the ARN of
+// a session: there is only one role of that name in an account. The authenticator reads
+// ARNs regardless of case.
+func (m Mapping) isOf(roleARN string) bool {
+	return roleMeant(m.RoleARN) == roleMeant(roleARN)
+}
+
+// Equal tells whether the entries say the same to the authenticator. One with a path in its ARN says nothing to it.
 func (m Mapping) Equal(other Mapping) bool {
-	return m.RoleARN == other.RoleARN && m.Username == other.Username && slices.Equal(m.Groups, other.Groups)
+	return strings.EqualFold(roleOfSession(m.RoleARN), roleOfSession(other.RoleARN)) && m.Username == other.Username && slices.Equal(m.Groups, other.Groups)
 }
 
 // readMapping reads an entry as the authenticator does, through JSON, where the

@@ -285,3 +285,39 @@ func FuzzMapRole(f *testing.F) {
 		}
 	})
 }
+
+// An entry by the ARN of a session is its role's to the authenticator, whatever the session and the case.
+func TestAssumedRoleIsTheRole(t *testing.T) {
+	t.Parallel()
+	for arn, row := range map[string]struct{ about, works bool }{
+		roleTeam: {true, true},
+		"arn:aws:sts::123456789012:assumed-role/team/alice":    {true, true},
+		"arn:aws:sts::123456789012:assumed-role/Team/0a1b2c":   {true, true},
+		"ARN:AWS:STS::123456789012:ASSUMED-ROLE/TEAM/X":        {true, true},
+		"arn:aws:iam::123456789012:role/path/team":             {true, false},
+		"arn:aws:sts::123456789012:assumed-role/path/team/s":   {true, false},
+		"arn:aws:sts::123456789012:assumed-role/team":          {true, false}, // the authenticator can't read it
+		"arn:aws:sts::123456789012:assumed-role/other/team":    {false, false},
+		"arn:aws:sts::999999999999:assumed-role/team/alice":    {false, false},
+		"arn:aws-cn:sts::123456789012:assumed-role/team/alice": {false, false},
+		"arn:aws:iam::123456789012:assumed-role/team/alice":    {false, false},
+		"arn:aws:sts::123456789012:federated-user/team":        {false, false},
+		"arn:aws:iam::123456789012:user/team":                  {false, false},
+		"team":                                                 {false, false},
+	} {
+		text := fmt.Sprintf("- rolearn: %s\n  username: x509:{{SessionName}}\n  groups: [viewers]\n", arn)
+		_, found, err := UnmapRole(text, roleTeam)
+		if err != nil || (len(found) == 1) != row.about {
+			t.Errorf("%s: %v, %v", arn, found, err)
+		}
+		after, _, err := MapRole(text, team(), false)
+		switch {
+		case row.works && (err != nil || after != text):
+			t.Errorf("%s: not taken for the same: %v", arn, err)
+		case row.about && !row.works && err == nil:
+			t.Errorf("%s: no error", arn)
+		case !row.about && (err != nil || after != text+teamLines):
+			t.Errorf("%s: %v\n%s", arn, err, after)
+		}
+	}
+}

@@ -326,7 +326,7 @@ func TestSpecRefused(t *testing.T) {
 		{"ca: {bundle: ca.pem}", "ca: {}"}:                                                       "invalid ca: 0 of",
 		{"ca: {bundle: ca.pem}", "ca: {bundle: ca.pem, new: {commonName: x}}"}:                   "invalid ca: 2 of",
 		{"groups: [viewers]", "groups: ['system:masters']"}:                                      `begins with "system:"`,
-		{"groups: [viewers]", ""}:                                                                "neither groups nor policies",
+		{"groups: [viewers]", ""}:                                                                "neither groups nor policies are given, and no username",
 		{"groups: [viewers]", "groups: [a], username: 'a-{{SessionName}}'"}:                      "needs a colon",
 		{"name: one", "name: -one"}:                                                              "is no name of a cluster",
 		{"profile: {}", "profile: {durationSeconds: 60}"}:                                        "900 to 43200",

@@ -47,7 +47,8 @@ func (k *Cluster) mapping(canonicalARN string) *Mapping {
 }
 
 // mapping reads mapRoles as aws-iam-authenticator does, pkg/mapper/configmap: through JSON, where the case of keys says nothing; the case
-// of ARNs neither; the last entry of a role holds; a path fits nobody; an entry that can't be read spoils none before it.
+// of ARNs neither; the last entry of a role holds; a path fits nobody; an entry that can't be read spoils none before it. The ARN of a
+// session is its role's (pkg/arn, Canonicalize).
 func (m *ConfigMap) mapping(canonicalARN string) *Mapping {
 	var value any
 	if yaml.Unmarshal([]byte(m.Data["mapRoles"]), &value) != nil {
@@ -65,11 +66,25 @@ func (m *ConfigMap) mapping(canonicalARN string) *Mapping {
 	_ = json.Unmarshal(data, &entries) // what could be read is there
 	var found *Mapping
 	for _, e := range entries {
-		if strings.EqualFold(e.RoleARN, canonicalARN) {
+		if strings.EqualFold(canonical(e.RoleARN), canonicalARN) {
 			found = &Mapping{RoleARN: e.RoleARN, Username: e.Username, Groups: e.Groups}
 		}
 	}
 	return found
+}
+
+// canonical is the ARN of the role of arn:P:sts::ACCOUNT:assumed-role/NAME/SESSION; every other ARN stays as it is.
+func canonical(arn string) string {
+	parts := strings.SplitN(strings.ToLower(arn), ":", 6)
+	if len(parts) < 6 || parts[2] != "sts" {
+		return arn
+	}
+	name, ok := strings.CutPrefix(parts[5], "assumed-role/")
+	end := strings.LastIndexByte(name, '/')
+	if !ok || end < 0 {
+		return arn
+	}
+	return strings.Join([]string{parts[0], parts[1], "iam", parts[3], parts[4], "role/" + name[:end]}, ":")
 }
 
 const (
