@@ -3,7 +3,9 @@ package keys
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"testing"
+	"time"
 
 	"github.com/eks-x509/eks-x509/internal/keys/pbe"
 )
@@ -46,3 +48,35 @@ func TestCleared(t *testing.T) {
 		t.Errorf("the second time %q", second)
 	}
 }
+
+// A pipe can't be read again, and so stays.
+func TestWipe(t *testing.T) {
+	t.Parallel()
+	const file = "../../testdata/pki/ec256.pkcs8.key"
+	var files Files
+	if _, _, err := files.get(file); err != nil {
+		t.Fatal(err)
+	}
+	data, pipe := files.read[file].data, &fileData{[]byte("key"), fakeInfo{fs.ModeNamedPipe}}
+	files.read["pipe"] = pipe
+	files.Wipe()
+	if bytes.Count(data, []byte{0}) != len(data) {
+		t.Error("the file's bytes are still there")
+	}
+	if again, _, err := files.get(file); err != nil || !bytes.Contains(again, []byte("PRIVATE KEY")) {
+		t.Errorf("read again: %q, %v", again, err)
+	}
+	if again, _, err := files.get("pipe"); err != nil || string(again) != "key" {
+		t.Errorf("the pipe: %q, %v", again, err)
+	}
+}
+
+// fakeInfo is what stat says of a pipe.
+type fakeInfo struct{ mode fs.FileMode }
+
+func (fakeInfo) Name() string        { return "" }
+func (fakeInfo) Size() int64         { return 0 }
+func (i fakeInfo) Mode() fs.FileMode { return i.mode }
+func (fakeInfo) ModTime() time.Time  { return time.Time{} }
+func (fakeInfo) IsDir() bool         { return false }
+func (fakeInfo) Sys() any            { return nil }

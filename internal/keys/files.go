@@ -74,3 +74,15 @@ func (f *Files) Refresh() (changed bool) {
 	}
 	return changed
 }
+
+// Wipe overwrites what was read of files that can be read again: a private key need not stay in memory once it has signed.
+func (f *Files) Wipe() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for file, known := range f.read {
+		if known.info.Mode().IsRegular() {
+			clear(known.data)
+			delete(f.read, file)
+		}
+	}
+}

@@ -49,6 +49,9 @@ func Get(ctx context.Context, c config.Config, o Options) (Session, error) {
 		return createWith(ctx, client, c, key, o)
 	}
 	s, err := g.get(ctx)
+	if g.key != nil { // it has signed, and the certificate is at hand
+		g.options.Files.Wipe()
+	}
 	o.secret(s.Credentials)
 	o.Log.Debug("session", zap.String("access_key_id", s.AccessKeyID), zap.String("source", s.Source), zap.Time("expires", s.Expires), zap.Error(err))
 	return s, err
