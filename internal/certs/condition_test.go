@@ -66,3 +66,20 @@ func TestTrustCondition(t *testing.T) {
 		}
 	}
 }
+
+// IAM compares aws:SourceArn with the trust anchor's ID: an alias there matches nothing.
+func TestTrustConditionNamesNoAlias(t *testing.T) {
+	t.Parallel()
+	name := pkix.Name{Names: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "a"}}}
+	for anchor, want := range map[string]string{
+		"arn:aws:rolesanywhere:eu-west-1:111122223333:alias/trust-anchor/prod":    "arn:aws:rolesanywhere:eu-west-1:111122223333:trust-anchor/ID",
+		"arn:aws-cn:rolesanywhere:cn-north-1:111122223333:alias/trust-anchor/a/b": "arn:aws-cn:rolesanywhere:cn-north-1:111122223333:trust-anchor/ID",
+		"arn:aws:rolesanywhere:eu-west-1:111122223333:trust-anchor/x":             "arn:aws:rolesanywhere:eu-west-1:111122223333:trust-anchor/x",
+		"": anchorPlaceholder,
+	} {
+		got, err := TrustCondition(&x509.Certificate{Subject: name, Issuer: name}, anchor)
+		if err != nil || got["ArnEquals"]["aws:SourceArn"] != want {
+			t.Errorf("%q: %v, %v", anchor, got, err)
+		}
+	}
+}

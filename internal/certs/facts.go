@@ -140,7 +140,9 @@ const anchorPlaceholder = "arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID"
 // issuer from others, there is none: what is left would let in everybody whom the
 // CA has certified. The error says why, and what to do instead.
 func TrustCondition(c *x509.Certificate, trustAnchorARN string) (map[string]map[string]string, error) {
-	if trustAnchorARN == "" {
+	if before, _, isAlias := strings.Cut(trustAnchorARN, ":alias/"); isAlias {
+		trustAnchorARN = before + ":trust-anchor/ID" // IAM compares with the ID, never with an alias
+	} else if trustAnchorARN == "" {
 		trustAnchorARN = anchorPlaceholder
 	}
 	equals := map[string]string{}

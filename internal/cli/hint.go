@@ -254,7 +254,7 @@ func refusalHints(e *x509creds.Error) []string {
 	}
 	switch {
 	case e.Code == "ResourceNotFoundException":
-		found = append(found, "check --trust-anchor-arn and --profile-arn: region, account and id; was it deleted?")
+		found = append(found, "check --trust-anchor-arn and --profile-arn: region, account, and ID or alias; was it deleted?")
 	case e.StatusCode == 429 || strings.Contains(e.Code, "Throttl"):
 		found = append(found, "Roles Anywhere takes 10 CreateSession calls a second for each account and region; try again in a moment")
 	case len(found) == 0:

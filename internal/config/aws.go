@@ -19,14 +19,18 @@ const (
 	maxSeconds = 43200
 )
 
+// aliasPrefix begins the resource of an ARN that names a trust anchor or profile
+// by its alias. CreateSession accepts it, policies do not.
+const aliasPrefix = "alias/"
+
 // arns loads the three ARNs. Everything of Roles Anywhere is regional, and all
 // must lie in one account.
 func (s source) arns(c *Config) error {
-	anchor, err := s.arn("trust-anchor-arn", "rolesanywhere", "trust-anchor/", isID)
+	anchor, err := s.arn("trust-anchor-arn", "rolesanywhere", "trust-anchor/", isResource)
 	if err != nil {
 		return err
 	}
-	profile, err := s.arn("profile-arn", "rolesanywhere", "profile/", isID)
+	profile, err := s.arn("profile-arn", "rolesanywhere", "profile/", isResource)
 	if err != nil {
 		return err
 	}
@@ -59,7 +63,7 @@ func (s source) arn(name, service, kind string, resource func(string) bool) (arn
 	if value == "" {
 		return arn.ARN{}, s.missing(name)
 	}
-	form := "arn:aws:rolesanywhere:REGION:ACCOUNT:" + kind + "ID"
+	form := "arn:aws:rolesanywhere:REGION:ACCOUNT:" + kind + "ID or " + aliasPrefix + kind + "NAME"
 	if service == "iam" {
 		form = "arn:aws:iam::ACCOUNT:role/NAME"
 	}
@@ -68,6 +72,9 @@ func (s source) arn(name, service, kind string, resource func(string) bool) (arn
 		return arn.ARN{}, invalid(where, "%q is not an ARN: %s is needed", value, form)
 	}
 	id, ok := strings.CutPrefix(a.Resource, kind)
+	if service == "rolesanywhere" && !ok {
+		id, ok = strings.CutPrefix(a.Resource, aliasPrefix+kind)
+	}
 	wellFormed := ok && a.Service == service && strings.HasPrefix(a.Partition, "aws") && isAccount(a.AccountID) &&
 		resource(id) && (service == "iam") == (a.Region == "") && (a.Region == "" || isRegion(a.Region))
 	if !wellFormed {

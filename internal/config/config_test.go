@@ -87,6 +87,35 @@ func TestEverySettingComesFromFlagOrVariable(t *testing.T) {
 	}
 }
 
+// What follows "trust-anchor/", "alias/profile/" and so on is AWS's to judge; it
+// is sent as it was given.
+func TestLoadRolesAnywhereARNs(t *testing.T) {
+	t.Parallel()
+	for _, base := range []string{"arn:aws:rolesanywhere:us-east-1:123456789012:", "arn:aws-cn:rolesanywhere:cn-north-1:123456789012:",
+		"arn:aws-us-gov:rolesanywhere:us-gov-west-1:123456789012:", "arn:aws-eusc:rolesanywhere:eusc-de-east-1:123456789012:"} {
+		partition := strings.Split(base, ":")[1]
+		for resource, ok := range map[string]bool{
+			"KIND/00000000-0000-4000-8000-000000000001": true, "KIND/a_b": true, "alias/KIND/prod": true, "alias/KIND/Team-A/eu_1": true,
+			"alias/KIND/" + strings.Repeat("a", 256): true, "KIND/a/b": true,
+			"KIND/": false, "alias/KIND/": false, "KIND": false, "alias/KIND": false, "alias/crl/x": false, "alias/x": false, "subject/x": false,
+			"alias/KIND/a b": false, "alias/KIND/a\tb": false, "alias/KIND/ä": false, "alias/alias/KIND/x": false, "Alias/KIND/x": false,
+			"KIND/" + strings.Repeat("a", 1012): false, "alias/OTHER/x": false, "OTHER/x": false,
+		} {
+			for name, names := range map[string][2]string{"trust-anchor-arn": {"trust-anchor", "profile"}, "profile-arn": {"profile", "trust-anchor"}} {
+				flags := map[string]string{
+					"certificate": "c", "trust-anchor-arn": base + "trust-anchor/i", "profile-arn": base + "profile/i",
+					"role-arn": "arn:" + partition + ":iam::123456789012:role/r",
+				}
+				flags[name] = base + strings.NewReplacer("KIND", names[0], "OTHER", names[1]).Replace(resource)
+				c, err := Load(flags, env())
+				if got := map[string]string{"trust-anchor-arn": c.TrustAnchorARN, "profile-arn": c.ProfileARN}[name]; ok != (err == nil) || ok && got != flags[name] {
+					t.Errorf("%s %q: got %q, %v", name, flags[name], got, err)
+				}
+			}
+		}
+	}
+}
+
 func TestLoadRefusals(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
@@ -100,7 +129,7 @@ func TestLoadRefusals(t *testing.T) {
 		{"no trust anchor", map[string]string{"certificate": "c"}, env(), "--trust-anchor-arn", "no --trust-anchor-arn given (nor EKS_X509_TRUST_ANCHOR_ARN in the environment)"},
 		{"an ARN that is none", with("role-arn", "admin"), env(), "--role-arn", `invalid --role-arn: "admin" is not an ARN: arn:aws:iam::ACCOUNT:role/NAME is needed`},
 		{"the variable is named", map[string]string{}, env("EKS_X509_TRUST_ANCHOR_ARN", "x"), "EKS_X509_TRUST_ANCHOR_ARN", `invalid EKS_X509_TRUST_ANCHOR_ARN: "x" is not an ARN`},
-		{"anchor and profile swapped", with("trust-anchor-arn", profile), env(), "--trust-anchor-arn", "arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID is needed"},
+		{"anchor and profile swapped", with("trust-anchor-arn", profile), env(), "--trust-anchor-arn", "arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID or alias/trust-anchor/NAME is needed"},
 		{"a role of another service", with("role-arn", "arn:aws:s3:::b"), env(), "--role-arn", "arn:aws:iam::ACCOUNT:role/NAME is needed"},
 		{"a session, not a role", with("role-arn", "arn:aws:sts::123456789012:assumed-role/r/s"), env(), "--role-arn", "arn:aws:iam::ACCOUNT:role/NAME is needed"},
 		{"a role with a region", with("role-arn", "arn:aws:iam:us-east-1:123456789012:role/r"), env(), "--role-arn", "is needed"},

@@ -17,7 +17,13 @@ func of(s, set string, minLen, maxLen int) bool {
 }
 
 func isAccount(s string) bool { return of(s, digits, 12, 12) }
-func isID(s string) bool      { return of(s, digits+letters+"-", 1, 64) }
+
+// isResource accepts the part of an ARN after "trust-anchor/" or "profile/": an ID,
+// or an alias with slashes. Its length is that of an ARN in CreateSession, and AWS
+// documents no form but the beginning.
+func isResource(s string) bool {
+	return len(s) >= 1 && len(s) <= 1011 && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
+}
 
 // isSessionName: STS AssumeRole, RoleSessionName: [\w+=,.@-]{2,64}.
 func isSessionName(s string) bool { return of(s, digits+letters+"_+=,.@-", 2, 64) }

@@ -107,10 +107,11 @@ func (g *Grant) decide(world *World, w *wireRequest, region string, now time.Tim
 	if refusal = g.input.check(world, region); refusal != nil {
 		return refusal
 	}
-	anchor := world.trustAnchor(g.TrustAnchorARN)
+	anchor := world.trustAnchor(g.input.TrustAnchorARN)
 	if anchor == nil {
 		return refuse(http.StatusNotFound, "ResourceNotFoundException", "Trust anchor not found", "no trust anchor %q", g.TrustAnchorARN)
 	}
+	g.TrustAnchorARN = anchor.ARN // an alias is not in aws:SourceArn
 	if !anchor.Enabled {
 		return denied("Trust anchor is not enabled", "trust anchor %q is disabled", anchor.Name)
 	}
@@ -126,6 +127,7 @@ func (g *Grant) assumeRole(world *World) *Refusal {
 	if profile == nil {
 		return refuse(http.StatusNotFound, "ResourceNotFoundException", "Profile not found", "no profile %q", g.ProfileARN)
 	}
+	g.ProfileARN = profile.ARN
 	if !profile.Enabled {
 		return denied("Profile is not enabled", "profile %q is disabled", profile.Name)
 	}
@@ -292,6 +294,9 @@ func (in *createSessionInput) check(world *World, region string) *Refusal {
 			return invalid("%s is required", row.name)
 		}
 		a, err := parseARN(row.arn, row.service, row.resource)
+		if err != nil && row.service == "rolesanywhere" {
+			a, err = parseARN(row.arn, row.service, aliasPrefix+row.resource)
+		}
 		if err != nil {
 			return invalid("%s: %v", row.name, err)
 		}
@@ -455,7 +460,7 @@ func subjectARN(w *World, region string, c *x509.Certificate) string {
 }
 
 func (c *call) logGrant(g *Grant) {
-	c.entry.TrustAnchorARN, c.entry.ProfileARN, c.entry.RoleARN = g.TrustAnchorARN, g.ProfileARN, g.Role.ARN
+	c.entry.TrustAnchorARN, c.entry.ProfileARN, c.entry.RoleARN = g.input.TrustAnchorARN, g.input.ProfileARN, g.Role.ARN
 	if g.Certificate != nil {
 		c.entry.Serial = g.Certificate.SerialNumber.String()
 		c.entry.CertificateSHA256 = hexSHA256(g.Certificate.Raw)

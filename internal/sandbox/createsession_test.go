@@ -89,6 +89,55 @@ func TestCreateSessionFromQuery(t *testing.T) {
 	}
 }
 
+// An alias names the trust anchor or the profile; a trust policy is compared with the ID.
+func TestCreateSessionByAlias(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, Options{})
+	w := s.World()
+	id, alias := w.TrustAnchors[0].ARN, aliasARN(w.TrustAnchors[0].ARN, w.TrustAnchors[0].AliasName)
+	profile := aliasARN(w.Profiles[0].ARN, w.Profiles[0].AliasName)
+	for name, row := range map[string]struct {
+		anchor, profile, condition string
+		status                     int
+	}{
+		"both by ID":                {id, w.Profiles[0].ARN, id, 201},
+		"both by alias":             {alias, profile, id, 201},
+		"the policy has the alias":  {alias, profile, alias, 403},
+		"an alias's case counts":    {strings.Replace(alias, "/sandbox", "/Sandbox", 1), profile, id, 404},
+		"an alias of nothing":       {alias + "x", profile, id, 404},
+		"an ID where an alias is":   {strings.Replace(id, "trust-anchor/", "alias/trust-anchor/", 1), profile, id, 404},
+		"an alias where an ID is":   {strings.Replace(alias, "alias/", "", 1), profile, id, 404},
+		"profile's in the anchor's": {profile, profile, id, 400},
+	} {
+		world := s.World()
+		world.Roles[0].TrustPolicy = []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"rolesanywhere.amazonaws.com"},` +
+			`"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"],"Condition":{"ArnEquals":{"aws:SourceArn":"` + row.condition + `"}}}]}`)
+		if err := s.SetWorld(world); err != nil {
+			t.Fatal(err)
+		}
+		q := createRequest(s, s.ca.Client, nil)
+		q.target = "/sessions?profileArn=" + escape(row.profile) + "&roleArn=" + escape(w.Roles[0].ARN) + "&trustAnchorArn=" + escape(row.anchor)
+		q.body = ""
+		if got := do(s, q.sign(t)); got.Code != row.status {
+			t.Errorf("%s: %d %s", name, got.Code, got.Body)
+		}
+	}
+}
+
+func TestWorldRefusesAliases(t *testing.T) {
+	t.Parallel()
+	for alias, ok := range map[string]bool{
+		"prod": true, "Team-A/eu_1": true, strings.Repeat("a", 256): true, strings.Repeat("a", 257): false, "1a": false, "/a": false, "a/": false,
+		"aws/x": false, "aws": true, "a b": false, "a.b": false, "sandbox": false, // which another one has
+	} {
+		w := DefaultWorld()
+		w.TrustAnchors[1].AliasName = alias
+		if err := w.validate(); ok != (err == nil) {
+			t.Errorf("%q: %v", alias, err)
+		}
+	}
+}
+
 const (
 	badSignature = "AccessDeniedException: Invalid signature"
 	badLeaf      = "AccessDeniedException: Untrusted certificate. Insufficient certificate"

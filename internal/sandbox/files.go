@@ -158,9 +158,15 @@ func (s *Sandbox) writeARNs(w *World) error {
 	var b strings.Builder
 	for _, a := range w.TrustAnchors {
 		fmt.Fprintf(&b, "trust anchor %-20s %s\n", a.Name, a.ARN)
+		if a.AliasName != "" {
+			fmt.Fprintf(&b, "  its alias  %-20s %s\n", a.AliasName, aliasARN(a.ARN, a.AliasName))
+		}
 	}
 	for _, p := range w.Profiles {
 		fmt.Fprintf(&b, "profile      %-20s %s\n", p.Name, p.ARN)
+		if p.AliasName != "" {
+			fmt.Fprintf(&b, "  its alias  %-20s %s\n", p.AliasName, aliasARN(p.ARN, p.AliasName))
+		}
 	}
 	for _, r := range w.Roles {
 		fmt.Fprintf(&b, "role         %-20s %s\n", r.ARN[strings.LastIndex(r.ARN, "/")+1:], r.ARN)

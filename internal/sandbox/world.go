@@ -29,6 +29,7 @@ type World struct {
 type TrustAnchor struct {
 	ARN          string   `json:"arn"`
 	Name         string   `json:"name"`
+	AliasName    string   `json:"aliasName,omitempty"` // CreateSession accepts it in place of the ID
 	Enabled      bool     `json:"enabled"`
 	Certificates []string `json:"certificates"`
 	CRLs         []string `json:"crls,omitempty"`
@@ -40,6 +41,7 @@ type TrustAnchor struct {
 type Profile struct {
 	ARN                   string   `json:"arn"`
 	Name                  string   `json:"name"`
+	AliasName             string   `json:"aliasName,omitempty"` // CreateSession accepts it in place of the ID
 	Enabled               bool     `json:"enabled"`
 	RoleARNs              []string `json:"roleArns"`
 	DurationSeconds       int      `json:"durationSeconds"`
@@ -127,14 +129,16 @@ func DefaultWorld() *World {
 	named.AcceptRoleSessionName = true
 	disabled.Enabled = false
 	large.SessionTokenLength = 3900
+	plain := profile("01", "sandbox", 3600)
+	plain.AliasName = "sandbox"
 	return &World{
 		Account: defaultAccount,
 		Region:  defaultRegion,
 		TrustAnchors: []TrustAnchor{
-			{ARN: anchorPrefix + "01", Name: "sandbox", Enabled: true},
+			{ARN: anchorPrefix + "01", Name: "sandbox", AliasName: "sandbox", Enabled: true},
 			{ARN: anchorPrefix + "02", Name: "disabled"},
 		},
-		Profiles: []Profile{profile("01", "sandbox", 3600), named, profile("03", "long", 43200), disabled, large},
+		Profiles: []Profile{plain, named, profile("03", "long", 43200), disabled, large},
 		Roles: []Role{
 			{ARN: mapped[0], RoleID: "AROASANDBOXAAAAAAAAA1", MaxSessionDuration: 43200, Trusted: true},
 			{ARN: mapped[1], RoleID: "AROASANDBOXAAAAAAAAA2", MaxSessionDuration: 43200, Trusted: true},
@@ -243,8 +247,54 @@ func (w *World) validate() error {
 			return fmt.Errorf("invalid world: cluster %q: authenticationMode %q with %d mappings", c.Name, mode, len(c.Mappings))
 		}
 	}
+	if err := w.validateAliases(); err != nil {
+		return fmt.Errorf("invalid world: %w", err)
+	}
 	return nil
 }
+
+// AWS: Roles Anywhere, aliases. A name is 1 to 256 characters.
+var aliasPattern = lazy(`^[A-Za-z]([A-Za-z0-9_/-]*[A-Za-z0-9_-])?$`)
+
+func validAlias(name string) bool {
+	return len(name) <= 256 && aliasPattern().MatchString(name) && !strings.HasPrefix(name, "aws/")
+}
+
+// validateAliases: an alias names one trust anchor, or one profile, of a region.
+func (w *World) validateAliases() error {
+	seen := map[string]bool{}
+	check := func(arn, name string) error {
+		alias := aliasARN(arn, name)
+		if name != "" && (!validAlias(name) || seen[alias]) {
+			return fmt.Errorf("alias %q of %q is malformed or not the only one", name, arn)
+		}
+		seen[alias] = true
+		return nil
+	}
+	for _, a := range w.TrustAnchors {
+		if err := check(a.ARN, a.AliasName); err != nil {
+			return err
+		}
+	}
+	for _, p := range w.Profiles {
+		if err := check(p.ARN, p.AliasName); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// aliasARN is the ARN of the alias of what has this ARN, or "".
+func aliasARN(arn, name string) string {
+	at := strings.LastIndexByte(arn, ':')
+	kind, _, ok := strings.Cut(arn[at+1:], "/")
+	if name == "" || !ok {
+		return ""
+	}
+	return arn[:at+1] + aliasPrefix + kind + "/" + name
+}
+
+const aliasPrefix = "alias/"
 
 func (p *Profile) validate() error {
 	if p.SessionPolicy != "" {
@@ -323,11 +373,11 @@ func parsePEM[T any](texts []string, kind string, parse func([]byte) (T, error))
 }
 
 func (w *World) trustAnchor(arn string) *TrustAnchor {
-	return find(w.TrustAnchors, func(a TrustAnchor) bool { return a.ARN == arn })
+	return find(w.TrustAnchors, func(a TrustAnchor) bool { return a.ARN == arn || arn != "" && aliasARN(a.ARN, a.AliasName) == arn })
 }
 
 func (w *World) profile(arn string) *Profile {
-	return find(w.Profiles, func(p Profile) bool { return p.ARN == arn })
+	return find(w.Profiles, func(p Profile) bool { return p.ARN == arn || arn != "" && aliasARN(p.ARN, p.AliasName) == arn })
 }
 
 func (w *World) role(arn string) *Role {
