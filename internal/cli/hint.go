@@ -243,6 +243,7 @@ func refusalHints(e *x509creds.Error) []string {
 		{"maxsessionduration", "ask for less with --session-duration, lower the profile's duration, or raise the role's maximum session duration"},
 		{"durationseconds", "ask for less with --session-duration, or raise the role's maximum session duration"},
 		{"not authorized to set rolesessionname", "leave out --role-session-name, or set acceptRoleSessionName on the profile"},
+		{"failed to be mapped into session tags", "the names that AWS lists have characters that session tags can't have (letters, digits, spaces and _.:/=+-@ are allowed), so that no condition of the trust policy fits them: compare another name (role.subject, role.san or role.issuer in access.yaml), or have a certificate issued without such characters; eks-x509 cert show FILE lists the tags that are set"},
 		{"unable to assume role", "the role's trust policy must allow rolesanywhere.amazonaws.com sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity, its conditions must fit your certificate, and the profile must hold the role"},
 		{"sts:assumerole", "the role's trust policy must allow rolesanywhere.amazonaws.com sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity, and the profile must hold the role"},
 		{"packed", "session policy and tags are too big: remove attribute mappings from the profile"},

@@ -90,16 +90,19 @@ your own. It holds no account and no region: StackSets can carry it to many.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			s, err := flags.spec(cmd, a.Getenv)
+			s, err := flags.spec(cmd, a)
 			if err != nil {
 				return err
 			}
 			a.warnOfEveryone(s)
-			template, err := s.Template()
+			made, err := template(s)
 			if err != nil {
 				return err
 			}
-			return a.writeDocument(template, output)
+			if err := provision.CheckTemplate(made); err != nil {
+				a.warn(err.Error() + ": put it into S3 and give its URL (--template-url), or split the clusters among several stacks")
+			}
+			return a.writeDocument(made, output)
 		},
 	}
 	addSpec(cmd, &flags)

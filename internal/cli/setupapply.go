@@ -33,7 +33,7 @@ is given.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			s, err := flags.spec(cmd, a.Getenv)
+			s, err := flags.spec(cmd, a)
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,7 @@ is given.`,
 }
 
 func (a *app) setupApply(ctx context.Context, s provision.Spec, admin adminFlags, output string, yes bool) error {
-	template, err := s.Template()
+	template, err := templateToSend(s)
 	if err != nil {
 		return err
 	}

@@ -164,7 +164,7 @@ func (a *app) wantedMappings(cmd *cobra.Command, flags mapFlags, admin adminFlag
 // mappingsOfFile are those of its clusters that are still on aws-auth, without the
 // role.
 func mappingsOfFile(a *app, cmd *cobra.Command, flags specFlags) ([]clusterMapping, error) {
-	s, err := flags.spec(cmd, a.Getenv)
+	s, err := flags.spec(cmd, a)
 	if err != nil {
 		return nil, err
 	}

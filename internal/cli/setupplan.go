@@ -30,12 +30,12 @@ executed and leaves nothing behind.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			s, err := flags.spec(cmd, a.Getenv)
+			s, err := flags.spec(cmd, a)
 			if err != nil {
 				return err
 			}
 			a.warnOfEveryone(s)
-			template, err := s.Template()
+			template, err := templateToSend(s)
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/provision"
 	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
@@ -80,7 +81,7 @@ func openSpec(file string) (provision.Spec, error) {
 const defaultSpecFile = "access.yaml"
 
 // spec is what the file or the flags say, complete.
-func (f *specFlags) spec(cmd *cobra.Command, getenv func(string) string) (provision.Spec, error) {
+func (f *specFlags) spec(cmd *cobra.Command, a *app) (provision.Spec, error) {
 	var s provision.Spec
 	var byFlags []string
 	for name := range given(cmd) {
@@ -121,7 +122,7 @@ func (f *specFlags) spec(cmd *cobra.Command, getenv func(string) string) (provis
 			return nil, nil
 		}
 		var err error
-		if *path, err = config.ExpandHome(*path, getenv); err != nil {
+		if *path, err = config.ExpandHome(*path, a.Getenv); err != nil {
 			return nil, err
 		}
 		if !filepath.IsAbs(*path) && file != "" {
@@ -133,26 +134,64 @@ func (f *specFlags) spec(cmd *cobra.Command, getenv func(string) string) (provis
 	if err := errors.Join(config.CheckPath("ca.bundle", s.CA.Bundle), config.CheckPath("profile.sessionPolicy", s.Profile.SessionPolicy)); err != nil {
 		return s, err
 	}
-	if s.CA.BundlePEM, err = read(&s.CA.Bundle); err != nil {
+	if s.CA.BundlePEM, err = read(&s.CA.Bundle); err == nil && s.CA.Bundle != "" {
+		s.CA.Certificates, err = keys.Certificates(s.CA.Bundle, s.CA.BundlePEM)
+	}
+	if e, ok := errors.AsType[*keys.Error](err); ok {
+		return s, &specError{&usageError{fmt.Errorf("reading %s: invalid ca.bundle: %w", where, e)}, "ca.bundle (--ca-bundle) is the file with your CA's certificate, in PEM or DER, and nothing else"}
+	}
+	if err != nil {
 		return s, &specError{fmt.Errorf("opening CA bundle %q: %w", s.CA.Bundle, err), "ca.bundle (--ca-bundle) is the file with your CA's certificate; ca.acmPcaArn (--ca-arn) names a private CA, ca.new (--new-ca) makes one"}
 	}
 	if s.Profile.SessionPolicyJSON, err = read(&s.Profile.SessionPolicy); err != nil {
 		return s, fmt.Errorf("opening session policy %q: %w", s.Profile.SessionPolicy, err)
 	}
-	if err := s.Complete(); err != nil {
-		err = &usageError{fmt.Errorf("reading %s: %w", where, err)}
-		if file != "" {
-			err = &specError{err, keysHint}
-		}
-		return s, err
+	if err := s.Complete(a.Now()); err != nil {
+		return s, explained(&usageError{fmt.Errorf("reading %s: %w", where, err)}, file != "")
 	}
 	return s, nil
+}
+
+// explained gives an error of the spec the hint that it has, or else the one for access.yaml.
+func explained(err error, ofFile bool) error {
+	invalid, ok := errors.AsType[*provision.Invalid](err)
+	switch {
+	case ok && invalid.Hint != "":
+		return &specError{err, invalid.Hint}
+	case ok && ofFile:
+		return &specError{err, keysHint}
+	}
+	return err
+}
+
+// template is the spec's; what AWS would not take of it is a misuse.
+func template(s provision.Spec) ([]byte, error) {
+	made, err := s.Template()
+	if is[*provision.Invalid](err) {
+		err = explained(&usageError{err}, false)
+	}
+	return made, err
+}
+
+// templateToSend is one that fits in a request.
+func templateToSend(s provision.Spec) ([]byte, error) {
+	made, err := template(s)
+	if err == nil {
+		err = provision.CheckTemplate(made)
+	}
+	if e, ok := errors.AsType[*provision.TooLong](err); ok {
+		err = &specError{&usageError{err}, e.Hint()}
+	}
+	return made, err
 }
 
 // warnOfEveryone warns of a role that no name keeps anybody from.
 func (a *app) warnOfEveryone(s provision.Spec) {
 	if len(s.Role.Subject) == 0 && len(s.Role.SAN) == 0 {
 		a.warn("the role lets in every certificate that the CA issues: role.subject (--subject-cn) or role.san names those that it is for")
+	}
+	if len(s.Role.IssuerCN) == 0 && len(s.Role.Issuer) == 0 {
+		a.warn("the role trusts every issuer below the trust anchor: profile.attributeMappings leaves the issuer out")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/eks-x509/eks-x509/internal/sessiontag"
 )
@@ -36,15 +37,15 @@ func CheckStack(name string) error {
 	return nil
 }
 
-// Complete checks the spec and fills in what it leaves open.
-func (s *Spec) Complete() error {
+// Complete checks the spec, at that time, and fills in what it leaves open.
+func (s *Spec) Complete(now time.Time) error {
 	if s.Stack == "" {
 		s.Stack = DefaultStack
 	}
 	if err := CheckStack(s.Stack); err != nil {
-		return &Invalid{"stack", err}
+		return &Invalid{Key: "stack", Err: err}
 	}
-	for _, check := range []func() error{s.completeCA, s.completeNames, s.completeRole, s.completeProfile, s.completeClusters, s.checkReferences} {
+	for _, check := range []func() error{func() error { return s.completeCA(now) }, s.completeNames, s.completeRole, s.completeProfile, s.completeClusters, s.checkReferences} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -55,18 +56,19 @@ func (s *Spec) Complete() error {
 // Invalid is a value that the spec can't have; Key says where, as in
 // role.subject.
 type Invalid struct {
-	Key string
-	Err error
+	Key  string
+	Err  error
+	Hint string // what to do, if there is more to it than another value
 }
 
 func (e *Invalid) Error() string { return "invalid " + e.Key + ": " + e.Err.Error() }
 func (e *Invalid) Unwrap() error { return e.Err }
 
 func invalid(key, format string, args ...any) error {
-	return &Invalid{key, fmt.Errorf(format, args...)}
+	return &Invalid{Key: key, Err: fmt.Errorf(format, args...)}
 }
 
-func (s *Spec) completeCA() error {
+func (s *Spec) completeCA(now time.Time) error {
 	given := 0
 	for _, is := range []bool{s.CA.New != nil, s.CA.AcmPcaARN != "", s.CA.Bundle != ""} {
 		if is {
@@ -80,10 +82,10 @@ func (s *Spec) completeCA() error {
 	case s.CA.New != nil:
 		return s.completeNewCA()
 	case s.CA.Bundle != "":
-		return s.completeBundle()
+		return s.completeBundle(now)
 	case !pcaPattern().MatchString(s.CA.AcmPcaARN):
 		return invalid("ca.acmPcaArn", "%q is no ARN of a private CA", s.CA.AcmPcaARN)
-	case len(s.Role.IssuerCN) == 0:
+	case len(s.Role.IssuerCN) == 0 && len(s.Role.Issuer) == 0 && !s.leavesIssuerOut():
 		return invalid("role.issuerCN", "none is given: with ca.acmPcaArn it is needed, the common name of the CA that issues the certificates")
 	}
 	return nil
@@ -112,10 +114,7 @@ func (s *Spec) completeNewCA() error {
 	if n.ValidityYears < 1 || n.ValidityYears > 30 {
 		return invalid("ca.new.validityYears", "%d: 1 to 30 are taken", n.ValidityYears)
 	}
-	if len(s.Role.IssuerCN) == 0 {
-		s.Role.IssuerCN = []string{n.CommonName}
-	}
-	return nil
+	return s.defaultIssuerCN([]string{n.CommonName}, "choose another ca.new.commonName, of "+sessiontag.Allowed)
 }
 
 // signingAlgorithms are those of Private CA, by the CA's key.
@@ -124,12 +123,43 @@ func signingAlgorithms() map[string]string {
 }
 
 // completeBundle holds the certificates against what a trust anchor takes.
-func (s *Spec) completeBundle() error {
-	var found []*x509.Certificate
+// https://docs.aws.amazon.com/rolesanywhere/latest/userguide/trust-model.html
+func (s *Spec) completeBundle(now time.Time) error {
+	if s.CA.Certificates == nil {
+		if err := s.readBundle(); err != nil {
+			return err
+		}
+	}
+	all := slices.CompactFunc(slices.Clone(s.CA.Certificates), (*x509.Certificate).Equal)
+	if len(all) < 1 || len(all) > 2 {
+		return invalid("ca.bundle", "%q holds %d certificates, a trust anchor takes 1 or 2", s.CA.Bundle, len(all))
+	}
+	s.CA.Certificates = all
+	var names []string
+	for _, c := range all {
+		switch {
+		case !c.IsCA || c.KeyUsage&x509.KeyUsageCertSign == 0:
+			return invalid("ca.bundle", "%q: %q is no CA (basicConstraints CA:TRUE and keyUsage keyCertSign are needed)", s.CA.Bundle, c.Subject)
+		case now.After(c.NotAfter):
+			return invalid("ca.bundle", "%q: the CA %q expired on %s, and no certificate of it would be accepted", s.CA.Bundle, c.Subject, c.NotAfter.UTC().Format(time.RFC3339))
+		case slices.Contains([]x509.SignatureAlgorithm{x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1}, c.SignatureAlgorithm):
+			return invalid("ca.bundle", "%q: the CA certificate %q is signed with %s, and Roles Anywhere accepts SHA-256 or better", s.CA.Bundle, c.Subject, c.SignatureAlgorithm)
+		case c.Subject.CommonName == "" && len(s.Role.IssuerCN) == 0 && len(s.Role.Issuer) == 0 && !s.leavesIssuerOut():
+			return &Invalid{Key: "role.issuerCN", Err: fmt.Errorf("none is given, and %q has no common name to take", c.Subject), Hint: bindOtherwise(all)}
+		}
+		if name := c.Subject.CommonName; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return s.defaultIssuerCN(names, bindOtherwise(all))
+}
+
+// readBundle reads PEM, and nothing but certificates.
+func (s *Spec) readBundle() error {
 	for rest := s.CA.BundlePEM; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			break
+			return nil
 		}
 		if block.Type != "CERTIFICATE" {
 			return invalid("ca.bundle", "%q holds a PEM block %q; only certificates may go to AWS", s.CA.Bundle, block.Type)
@@ -138,26 +168,57 @@ func (s *Spec) completeBundle() error {
 		if err != nil {
 			return invalid("ca.bundle", "%q: malformed certificate: %w", s.CA.Bundle, err)
 		}
-		if !c.IsCA || c.KeyUsage&x509.KeyUsageCertSign == 0 {
-			return invalid("ca.bundle", "%q: %q is no CA (basicConstraints CA:TRUE and keyUsage keyCertSign are needed)", s.CA.Bundle, c.Subject)
-		}
-		found = append(found, c)
+		s.CA.Certificates = append(s.CA.Certificates, c)
 	}
-	if len(found) < 1 || len(found) > 2 {
-		return invalid("ca.bundle", "%q holds %d certificates, a trust anchor takes 1 or 2", s.CA.Bundle, len(found))
-	}
-	if len(s.Role.IssuerCN) > 0 {
+}
+
+// defaultIssuerCN takes the CA's own common names, unless the file says otherwise what to compare; hint is for a name that can't be
+// compared.
+func (s *Spec) defaultIssuerCN(names []string, hint string) error {
+	if len(s.Role.IssuerCN) > 0 || len(s.Role.Issuer) > 0 {
 		return nil
 	}
-	for _, c := range found {
-		if c.Subject.CommonName == "" {
-			return invalid("role.issuerCN", "none is given, and %q has no common name to take", c.Subject)
-		}
-		if !slices.Contains(s.Role.IssuerCN, c.Subject.CommonName) {
-			s.Role.IssuerCN = append(s.Role.IssuerCN, c.Subject.CommonName)
+	for _, name := range names {
+		if err := sessiontag.Check(name); err != nil && s.leavesIssuerOut() {
+			return nil // by intent: the trust anchor alone decides
+		} else if err != nil {
+			return &Invalid{Key: "role.issuerCN", Err: err, Hint: hint}
 		}
 	}
+	if !s.leavesIssuerOut() || len(names) > 0 {
+		s.Role.IssuerCN = names
+	}
 	return nil
+}
+
+// leavesIssuerOut says that the attribute mappings make no tag of the issuer's common name.
+func (s *Spec) leavesIssuerOut() bool {
+	return s.Profile.AttributeMappings != nil && !s.Profile.maps("x509Issuer/CN")
+}
+
+// bindOtherwise says what else of these CAs a trust policy can compare.
+func bindOtherwise(all []*x509.Certificate) string {
+	values := func(c *x509.Certificate, key string) []string {
+		n := c.Subject
+		return map[string][]string{"O": n.Organization, "OU": n.OrganizationalUnit, "C": n.Country, "ST": n.Province, "L": n.Locality}[key]
+	}
+	for _, key := range []string{"O", "OU", "L", "ST", "C"} {
+		var found []string
+		for _, c := range all {
+			value := strings.Join(values(c, key), "/") // as Roles Anywhere does
+			if sessiontag.Check(value) != nil {
+				found = nil
+				break
+			}
+			if !slices.Contains(found, value) {
+				found = append(found, value)
+			}
+		}
+		if found != nil {
+			return fmt.Sprintf("compare another name of the issuer, in access.yaml: role: {issuer: {%s: %q}}", key, found)
+		}
+	}
+	return `trust every issuer below the trust anchor, by an attribute mapping that leaves the issuer out, in access.yaml: profile: {attributeMappings: {subject: ["*"], san: [DNS, URI, "Name/*"]}}`
 }
 
 func (s *Spec) completeNames() error {
@@ -189,6 +250,14 @@ func (s *Spec) completeRole() error {
 	if err := checkValues("role.issuerCN", r.IssuerCN, sessiontag.Check); err != nil {
 		return err
 	}
+	for _, key := range slices.Sorted(maps.Keys(r.Issuer)) {
+		if err := checkValues("role.issuer", r.Issuer[key], sessiontag.Check); err != nil {
+			return err
+		}
+		if !slices.Contains([]string{"O", "OU", "C", "ST", "L"}, key) || len(r.Issuer[key]) == 0 {
+			return invalid("role.issuer", "%q with %d values (supported: O, OU, C, ST, L; issuerCN is for the common name)", key, len(r.Issuer[key]))
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.Subject)) {
 		if err := checkValues("role.subject", r.Subject[key], checkCondition); err != nil {
 			return err
@@ -213,10 +282,17 @@ func (s *Spec) completeRole() error {
 func checkValues(key string, values []string, check func(string) error) error {
 	for _, v := range values {
 		if err := check(v); err != nil {
-			return invalid(key, "%w", err)
+			return &Invalid{Key: key, Err: err, Hint: otherNameHint(key)}
 		}
 	}
 	return nil
+}
+
+func otherNameHint(key string) string {
+	if strings.HasPrefix(key, "role.issuer") {
+		return "compare another name of the issuer (role.issuer: O, OU, C, ST, L), or leave the issuer out of profile.attributeMappings: the trust anchor alone decides then"
+	}
+	return "compare another name of the certificate (role.subject: CN, O, OU, C, ST, L; role.san: DNS, URI), or have certificates issued with names of " + sessiontag.Allowed
 }
 
 // checkCondition is for a value of role.subject or role.san, which may be a pattern.
@@ -294,7 +370,13 @@ func (p *Profile) maps(tag string) bool {
 
 // conditionTags are the session tags that the trust policy compares.
 func (s *Spec) conditionTags() []string {
-	tags := []string{"x509Issuer/CN"}
+	var tags []string
+	if len(s.Role.IssuerCN) > 0 {
+		tags = append(tags, "x509Issuer/CN")
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Role.Issuer)) {
+		tags = append(tags, "x509Issuer/"+key)
+	}
 	for _, key := range slices.Sorted(maps.Keys(s.Role.Subject)) {
 		tags = append(tags, "x509Subject/"+key)
 	}
@@ -362,7 +444,7 @@ func checkUsername(key, name string) error {
 		return invalid(key, "%q needs a colon before {{SessionName}}", name)
 	}
 	if err := checkPlaceholders(name); err != nil {
-		return &Invalid{key, err}
+		return &Invalid{Key: key, Err: err}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -39,7 +40,11 @@ func (s *Spec) checkReferences() error {
 	if err := root.Encode(s); err != nil {
 		return err
 	}
-	for _, file := range []struct{ key, text string }{{"ca.bundle", string(s.CA.BundlePEM)}, {"profile.sessionPolicy", string(s.Profile.SessionPolicyJSON)}} {
+	bundle := ""
+	if bytes.Contains(s.CA.BundlePEM, []byte("-----BEGIN")) { // what is around the certificates goes nowhere; DER may hold anything
+		bundle = string(s.CA.BundlePEM)
+	}
+	for _, file := range []struct{ key, text string }{{"ca.bundle", bundle}, {"profile.sessionPolicy", string(s.Profile.SessionPolicyJSON)}} {
 		if hasReference(file.text) {
 			return refuseReference(file.key)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -20,7 +21,7 @@ func build(text string, bundle, policy []byte) ([]byte, error) {
 	if s.Profile.SessionPolicy != "" {
 		s.Profile.SessionPolicyJSON = policy
 	}
-	if err := s.Complete(); err != nil {
+	if err := s.Complete(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)); err != nil {
 		return nil, err
 	}
 	return s.Template()

@@ -11,6 +11,7 @@ package provision
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -42,8 +43,9 @@ type CA struct {
 	New       *NewCA `yaml:"new"`       // of AWS Private CA
 	AcmPcaARN string `yaml:"acmPcaArn"` // of AWS Private CA, there already
 	Bundle    string `yaml:"bundle"`    // file with PEM certificates of one's own CA, at most two
-	// BundlePEM is what the file holds.
-	BundlePEM []byte `yaml:"-"`
+	// BundlePEM is what the file holds. Certificates are those that were found in it; nil: it is PEM, and read here.
+	BundlePEM    []byte              `yaml:"-"`
+	Certificates []*x509.Certificate `yaml:"-"`
 }
 
 // NewCA is a root CA that AWS Private CA makes.
@@ -66,7 +68,8 @@ type TrustAnchor struct {
 // Role is what certificates become.
 type Role struct {
 	Name              string              `yaml:"name"`     // default: left to CloudFormation
-	IssuerCN          []string            `yaml:"issuerCN"` // default: the CA's own
+	IssuerCN          []string            `yaml:"issuerCN"` // default: the CA's own, without issuer
+	Issuer            map[string][]string `yaml:"issuer"`   // O, OU, C, ST, L of the issuer, in place of issuerCN or with it
 	Subject           map[string][]string `yaml:"subject"`  // CN, O, OU, C, ST, L; * and ? match
 	SAN               map[string][]string `yaml:"san"`      // DNS, URI, Name/CN
 	MaxSessionSeconds int                 `yaml:"maxSessionSeconds"`

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -70,10 +72,14 @@ func (s *Spec) Template() ([]byte, error) {
 		"Resources", resources,
 		"Outputs", outputs,
 	)
-	if err := refuseReferences(root); err != nil {
+	if err := errors.Join(refuseReferences(root), s.checkPolicySizes()); err != nil {
 		return nil, err
 	}
-	return encode(root)
+	template, err := encode(root)
+	if err == nil {
+		err = checkTemplateSize(template)
+	}
+	return template, err
 }
 
 func encode(root *yaml.Node) ([]byte, error) {
@@ -206,18 +212,22 @@ func (s *Spec) anchor() *yaml.Node {
 		source = object("SourceType", "AWS_ACM_PCA", "SourceData", object("AcmPcaArn", ref(idCA)))
 		more = []any{"DependsOn", idActivation} // a CA without a certificate vouches for nobody
 	case s.CA.Bundle != "":
-		pem := text(strings.TrimSpace(string(s.CA.BundlePEM)) + "\n")
-		pem.Style = yaml.LiteralStyle
-		source = object("SourceType", "CERTIFICATE_BUNDLE", "SourceData", object("X509CertificateData", pem))
+		var bundle []byte // the certificates alone, whatever stands around them in the file
+		for _, c := range s.CA.Certificates {
+			bundle = append(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+		}
+		data := text(string(bundle))
+		data.Style = yaml.LiteralStyle
+		source = object("SourceType", "CERTIFICATE_BUNDLE", "SourceData", object("X509CertificateData", data))
 	}
 	properties := object("Name", s.TrustAnchor.Name, "Enabled", true, "Source", source)
 	s.addTags(properties)
 	return resource("AWS::RolesAnywhere::TrustAnchor", properties, more...)
 }
 
-// role lets in only what came by this trust anchor, from this issuer and, if
+// trustPolicy lets in only what came by this trust anchor, from this issuer and, if
 // asked for, under these names.
-func (s *Spec) role() *yaml.Node {
+func (s *Spec) trustPolicy() *yaml.Node {
 	r := &s.Role
 	equals, like := object(), object()
 	add := func(tag string, values []string) {
@@ -227,7 +237,12 @@ func (s *Spec) role() *yaml.Node {
 		}
 		put(to, "aws:PrincipalTag/"+tag, oneOrList(values))
 	}
-	put(equals, "aws:PrincipalTag/x509Issuer/CN", oneOrList(r.IssuerCN)) // never a pattern
+	if len(r.IssuerCN) > 0 {
+		put(equals, "aws:PrincipalTag/x509Issuer/CN", oneOrList(r.IssuerCN)) // never a pattern
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Issuer)) {
+		put(equals, "aws:PrincipalTag/x509Issuer/"+key, oneOrList(r.Issuer[key]))
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.Subject)) {
 		add("x509Subject/"+key, r.Subject[key])
 	}
@@ -237,7 +252,10 @@ func (s *Spec) role() *yaml.Node {
 	condition := func(more ...any) *yaml.Node {
 		strict := object()
 		strict.Content = append(append(strict.Content, equals.Content...), object(more...).Content...)
-		n := object("ArnEquals", object("aws:SourceArn", getAtt(idAnchor, "TrustAnchorArn")), "StringEquals", strict)
+		n := object("ArnEquals", object("aws:SourceArn", getAtt(idAnchor, "TrustAnchorArn")))
+		if len(strict.Content) > 0 {
+			put(n, "StringEquals", strict)
+		}
 		if len(like.Content) > 0 {
 			put(n, "StringLike", like)
 		}
@@ -254,12 +272,17 @@ func (s *Spec) role() *yaml.Node {
 			allow("sts:AssumeRole", condition("sts:RoleSessionName", "${aws:PrincipalTag/x509Subject/CN}")),
 		}
 	}
+	return object("Version", "2012-10-17", "Statement", list(statements))
+}
+
+func (s *Spec) role() *yaml.Node {
+	r := &s.Role
 	properties := object()
 	if r.Name != "" {
 		put(properties, "RoleName", r.Name)
 	}
 	put(properties, "MaxSessionDuration", r.MaxSessionSeconds)
-	put(properties, "AssumeRolePolicyDocument", object("Version", "2012-10-17", "Statement", list(statements)))
+	put(properties, "AssumeRolePolicyDocument", s.trustPolicy())
 	put(properties, "Policies", list([]*yaml.Node{object("PolicyName", "eks-x509", "PolicyDocument", s.rolePolicy())}))
 	if len(r.ManagedPolicies) > 0 {
 		put(properties, "ManagedPolicyArns", r.ManagedPolicies)

@@ -84,7 +84,7 @@ func templateOf(t *testing.T, text string) []byte {
 	if s.Profile.SessionPolicy != "" {
 		s.Profile.SessionPolicyJSON = []byte(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "eks:*", "Resource": "*"}]}`)
 	}
-	if err := s.Complete(); err != nil {
+	if err := s.Complete(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
 	template, err := s.Template()
@@ -348,7 +348,7 @@ func TestSpecRefused(t *testing.T) {
 		s, err := ParseSpec([]byte(text))
 		if err == nil {
 			s.CA.BundlePEM = caPEM(t)
-			err = s.Complete()
+			err = s.Complete(time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", edit[1], err, want)

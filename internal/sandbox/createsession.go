@@ -146,9 +146,10 @@ func (g *Grant) assumeRole(world *World) *Refusal {
 	if role == nil {
 		return denied(unable, "no role %q", g.Role.ARN)
 	}
-	g.SourceIdentity, g.Tags = sourceIdentity(g.Certificate), profile.mapped(sessionTags(g.Certificate))
+	tags, unmapped := sessionTags(g.Certificate)
+	g.SourceIdentity, g.Tags = sourceIdentity(g.Certificate), profile.mapped(tags)
 	if reason := g.distrusted(role, world.Account); reason != "" {
-		return denied(unable, "%s", reason)
+		return denied(unable+profile.notMapped(unmapped), "%s", reason)
 	}
 	seconds := profile.DurationSeconds
 	if d := g.input.DurationSeconds; d != nil {
@@ -324,13 +325,32 @@ func sourceIdentity(c *x509.Certificate) string {
 	return "CN=" + c.Subject.CommonName
 }
 
-// sessionTags are the default attribute mappings. AWS drops values that STS would not take as tags, silently.
-func sessionTags(c *x509.Certificate) map[string]string {
-	tags := map[string]string{}
+// notMapped is what Roles Anywhere adds when a role can't be assumed and some names that the profile maps are no tags.
+// https://github.com/aws/rolesanywhere-credential-helper/issues/77
+func (p *Profile) notMapped(values map[string]string) string {
+	found := map[string][]string{}
+	for _, key := range slices.Sorted(maps.Keys(p.mapped(values))) {
+		field, attribute, _ := strings.Cut(key, "/")
+		found[field] = append(found[field], attribute)
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	list := func(field string) string { return "[ " + strings.Join(found[field], ", ") + " ]" }
+	return ". Some attributes failed to be mapped into session tags. Issuer: " + list("x509Issuer") + "; Subject: " + list("x509Subject") + "; SAN: " + list("x509SAN")
+}
+
+// sessionTags are the default attribute mappings, and the values that STS does not take as tags, which AWS drops. It names those only if
+// the role can't be assumed.
+func sessionTags(c *x509.Certificate) (tags, unmapped map[string]string) {
+	tags, unmapped = map[string]string{}, map[string]string{}
 	add := func(key string, values ...string) {
-		value := strings.Join(values, "/")
-		if value != "" && tagPattern().MatchString(value) {
+		switch value := strings.Join(values, "/"); {
+		case value == "":
+		case tagPattern().MatchString(value):
 			tags[key] = value
+		default:
+			unmapped[key] = value
 		}
 	}
 	addName := func(prefix string, n pkix.Name) {
@@ -352,7 +372,7 @@ func sessionTags(c *x509.Certificate) map[string]string {
 	if n := directoryName(c); n != nil {
 		addName("x509SAN/Name/", *n)
 	}
-	return tags
+	return tags, unmapped
 }
 
 // directoryName is the first directoryName [4] among the alternative names, RFC 5280 §4.2.1.6.

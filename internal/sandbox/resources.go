@@ -130,6 +130,9 @@ func (m *maker) anchor(r *StackResource, arn string) (TrustAnchor, error) {
 	case "CERTIFICATE_BUNDLE":
 		for _, block := range strings.SplitAfter(strings.TrimSpace(data.X509CertificateData), "-----END CERTIFICATE-----") {
 			if block = strings.TrimSpace(block); block != "" {
+				if !strings.HasPrefix(block, "-----BEGIN CERTIFICATE-----") {
+					return a, errors.New("Invalid certificate data: text around the certificates") //nolint:staticcheck // as Roles Anywhere begins [?]
+				}
 				a.Certificates = append(a.Certificates, block+"\n")
 			}
 		}

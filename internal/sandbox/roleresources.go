@@ -1,11 +1,13 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 type roleProperties struct {
@@ -37,10 +39,31 @@ func (m *maker) role(r *StackResource) (Role, error) {
 	}
 	role.ARN = m.arn("iam", "role"+"/"+strings.TrimPrefix(in.Path, "/")+in.RoleName)
 	role.TrustPolicy, role.ManagedPolicyARNs = in.AssumeRolePolicyDocument, in.ManagedPolicyARNs
+	if policySize(in.AssumeRolePolicyDocument) > 2048 {
+		return role, errors.New("Cannot exceed quota for ACLSizePerRole: 2048") //nolint:staticcheck // IAM's words
+	}
+	inline := 0
 	for _, p := range in.Policies {
 		role.Policies[p.PolicyName] = p.PolicyDocument
+		inline += policySize(p.PolicyDocument)
+	}
+	if inline > 10240 {
+		return role, fmt.Errorf("Maximum policy size of 10240 bytes exceeded for role %s", in.RoleName) //nolint:staticcheck // IAM's words
 	}
 	return role, role.validate()
+}
+
+// policySize is in characters without white space, as IAM counts.
+func policySize(document json.RawMessage) int {
+	var value any
+	if json.Unmarshal(document, &value) != nil {
+		return 0 // refused elsewhere
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(value) // what was JSON is JSON
+	return utf8.RuneCountInString(strings.Join(strings.Fields(b.String()), ""))
 }
 
 func roleName(arn string) string { return arn[strings.LastIndex(arn, "/")+1:] }
