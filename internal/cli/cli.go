@@ -73,7 +73,7 @@ type app struct {
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, env Env) int {
 	a := &app{Env: env, log: zap.NewNop(), out: newOutput(env.Stdout, env.Stderr), files: &keys.Files{}}
-	a.Env.Stdout, a.Env.Stderr = nil, nil
+	a.Stdout, a.Stderr = nil, nil
 	if env.OwnProcess { // first of all: a password may be in the environment
 		a.dumps = confine.NoDumps()
 	}

@@ -158,8 +158,7 @@ func propose(t *testing.T, text string) (proposal, bool) {
 // accepted says whether the command takes these flags and arguments.
 func accepted(args []string) error {
 	root := reference()
-	cmd, err := mistypedCommand(root, args)
-	if err != nil {
+	if _, err := mistypedCommand(root, args); err != nil {
 		return err
 	}
 	cmd, rest, err := root.Find(args)

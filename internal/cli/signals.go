@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -43,6 +44,6 @@ func WithSignals(parent context.Context) (context.Context, context.CancelFunc) {
 
 // bySignal is the signal that ended the context, nil if none did.
 func bySignal(ctx context.Context) *signalError {
-	e, _ := context.Cause(ctx).(*signalError)
+	e, _ := errors.AsType[*signalError](context.Cause(ctx))
 	return e
 }

@@ -116,7 +116,7 @@ func (s source) unexpanded(name string) (value, where string) {
 	}
 	inFile, set := s.inFiles(name)
 	for _, variable := range s.variables(name) {
-		if v := s.getenv(variable); v != "" && !(s.explicit && set) {
+		if v := s.getenv(variable); v != "" && (!s.explicit || !set) {
 			return v, variable
 		}
 	}
