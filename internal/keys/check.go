@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -80,15 +81,11 @@ func checkKeyInfo(public crypto.PublicKey, der []byte) error {
 	if public != nil {
 		return CheckPublicKey(public)
 	}
-	// SubjectPublicKeyInfo ::= SEQUENCE { algorithm AlgorithmIdentifier, subjectPublicKey BIT STRING }
-	var info struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
+	oid := keyOID(der)
+	if oid == "" {
+		return errors.New("malformed public key")
 	}
-	if _, err := asn1.Unmarshal(der, &info); err != nil {
-		return fmt.Errorf("malformed public key: %w", err)
-	}
-	return unsupportedAlgorithm(info.Algorithm.Algorithm.String())
+	return unsupportedAlgorithm(oid)
 }
 
 // validity says when c was or will be valid, or "" if it is.

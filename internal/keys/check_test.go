@@ -148,7 +148,7 @@ func TestCheckIntermediates(t *testing.T) {
 	root, rootKey := template("root"), newKey(t)
 	ca := issue(t, old, caKey, root, rootKey)
 	leaf := issue(t, template("alice"), leafKey, ca, caKey)
-	path, unused, _ := orderChain(leaf, []*x509.Certificate{ca})
+	path, unused, _ := orderChain(leaf, []*x509.Certificate{ca}, noon)
 	if len(path) != 1 || len(unused) != 0 {
 		t.Fatalf("got a path of %d and %d unused, want the issuer", len(path), len(unused))
 	}
@@ -189,7 +189,7 @@ func TestOrderChainOfLookalikes(t *testing.T) {
 	aRoot := issue(t, a, aKey, nil, nil)
 	leaf := issue(t, template("leaf"), leafKey, aByB, aKey)
 
-	path, unused, _ := orderChain(leaf, []*x509.Certificate{bByA, impostor, aRoot, aByB, aByB, leaf})
+	path, unused, _ := orderChain(leaf, []*x509.Certificate{bByA, impostor, aRoot, aByB, aByB, leaf}, noon)
 	if diff := cmp.Diff([]string{"CN=a by CN=b", "CN=b by CN=a"}, names(path)); diff != "" {
 		t.Errorf("path (-want +got):\n%s", diff)
 	}

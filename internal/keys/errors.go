@@ -69,7 +69,11 @@ func subject(c *x509.Certificate) string {
 	if s == "" {
 		return "no subject"
 	}
-	// The name is the certificate's, and a terminal obeys control characters.
+	return printable(s)
+}
+
+// printable is a name from a certificate: a terminal obeys control characters.
+func printable(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}

@@ -31,10 +31,13 @@ type contents struct {
 
 	encrypted bool // the private key that was read
 
+	// Once they are asked for.
+	certs     []*x509.Certificate
+	malformed []malformed
+
 	// Of a PKCS#12 file, which is encrypted as a whole.
 	pkcs12  []byte
 	signers []namedSigner
-	certs   []*x509.Certificate
 }
 
 // block is a PEM block, or the whole of a DER file.
@@ -121,6 +124,8 @@ func (o *opener) parse(doing, file string, data []byte) (*contents, error) {
 	if label == "" && bytes.HasPrefix(data, []byte{0x30}) { // which is "0" in text: it may be neither
 		if der, err := pkcs12.ToDER(data); err == nil {
 			data, label = der, classify(der)
+		} else if cert := withoutTrust(data); len(cert) < len(data) {
+			data, label = cert, classify(cert)
 		} else if bytes.HasPrefix(data, []byte{0x30, 0x80}) {
 			return nil, &Error{Reason: Malformed, Doing: doing, File: file, Err: err}
 		}
@@ -129,12 +134,15 @@ func (o *opener) parse(doing, file string, data []byte) (*contents, error) {
 	case label == labelPKCS12:
 		c.pkcs12 = data
 	case label != "":
-		c.blocks = []block{{label: label, der: data}}
+		c.blocks = block{label: label, der: data}.normal()
 	default:
-		var err error
 		c.pem = true
-		if c.blocks, err = splitPEM(data); err != nil {
+		blocks, err := splitPEM(data)
+		if err != nil {
 			return nil, &Error{Reason: Malformed, Doing: doing, File: file, Err: err}
+		}
+		for _, b := range blocks {
+			c.blocks = append(c.blocks, b.normal()...)
 		}
 	}
 	if len(c.blocks) == 0 && c.pkcs12 == nil {
@@ -145,7 +153,7 @@ func (o *opener) parse(doing, file string, data []byte) (*contents, error) {
 		if len(data) == 0 {
 			return nil, fail(reason, doing, file, "no %s found (the file is empty)", wanted)
 		}
-		return nil, fail(reason, doing, file, "no %s found (the file is not PEM, DER or PKCS#12)", wanted)
+		return nil, fail(reason, doing, file, "no %s found (the file is not PEM, DER, PKCS#7 or PKCS#12)", wanted)
 	}
 	return c, nil
 }
@@ -159,6 +167,21 @@ func lazy(pattern string) func() *regexp.Regexp {
 
 func splitPEM(data []byte) ([]block, error) {
 	text := decodeText(data)
+	blocks, err := decodePEM(text)
+	if begun := bytes.Count(text, []byte("-----BEGIN ")); begun > len(blocks) || err != nil {
+		restored := restoreLines(text)
+		defer clear(restored)
+		if again, err := decodePEM(restored); err == nil && len(again) > len(blocks) {
+			return again, nil
+		}
+		if begun > 0 && len(blocks) == 0 && err == nil {
+			err = errors.New("malformed PEM: its line breaks are lost")
+		}
+	}
+	return blocks, err
+}
+
+func decodePEM(text []byte) ([]block, error) {
 	var blocks []block
 	for rest := text; ; {
 		var b *pem.Block
@@ -172,10 +195,16 @@ func splitPEM(data []byte) ([]block, error) {
 		})
 	}
 	// pem.Decode passes over a broken block as if it were a comment, and then the wrong certificate may be found.
-	for i, m := range beginLine().FindAllSubmatch(text, -1) {
-		if label := string(m[1]); i >= len(blocks) || blocks[i].label != label {
-			return nil, fmt.Errorf("malformed PEM block %q (number %d in the file)", label, i+1)
+	for i, m := range beginLine().FindAllSubmatchIndex(text, -1) {
+		label := string(text[m[2]:m[3]])
+		if i < len(blocks) && blocks[i].label == label {
+			continue
 		}
+		problem := ""
+		if line, _, _ := bytes.Cut(text[m[1]:], []byte("\n")); len(bytes.TrimSpace(line)) > 0 {
+			problem = ": its line breaks are lost"
+		}
+		return blocks, fmt.Errorf("malformed PEM block %q (number %d in the file)%s", label, i+1, problem)
 	}
 	return blocks, nil
 }

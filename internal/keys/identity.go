@@ -48,7 +48,7 @@ func (o *opener) identify(src Source) (Identity, error) {
 			}
 		}
 	}
-	if len(id.Leaves) == 1 {
+	if len(id.Leaves) == 1 && len(file.malformed) == 0 { // one that is malformed may be the one that the key is for
 		id.Lookup = Hash(id.Leaves[0])
 		return id, nil
 	}

@@ -31,6 +31,8 @@ type Source struct {
 	Intermediates string
 	// Password is asked for the password of an encrypted file, once for each. Nil: there is none to be had.
 	Password func(ctx context.Context, prompt string) ([]byte, error)
+	// Now decides which of several certificates is used. The zero value: the time of the call.
+	Now time.Time
 	// Files is where the files are read through. Nil: they are read for this call.
 	Files *Files
 }
@@ -96,7 +98,10 @@ func OpenCertificate(ctx context.Context, src Source) (*Key, error) {
 }
 
 func newOpener(ctx context.Context, src Source) *opener {
-	o := &opener{ctx: ctx, ask: src.Password, limits: pbe.DefaultLimits(), files: map[string]*contents{}, disk: src.Files}
+	o := &opener{ctx: ctx, ask: src.Password, limits: pbe.DefaultLimits(), files: map[string]*contents{}, disk: src.Files, now: src.Now}
+	if o.now.IsZero() {
+		o.now = time.Now()
+	}
 	if o.disk == nil {
 		o.disk = &Files{}
 	}
@@ -145,6 +150,7 @@ type opener struct {
 	limits pbe.Limits
 	files  map[string]*contents // by path, so that no password is asked for twice
 	disk   *Files
+	now    time.Time
 }
 
 // allCertificates reads those of the certificate's own file, and the others.
@@ -161,22 +167,28 @@ func (o *opener) openCertificate(src Source) (*Key, error) {
 		return nil, err
 	}
 	leaf := own[max(0, slices.IndexFunc(own, func(c *x509.Certificate) bool { return !c.IsCA }))]
-	path, _, err := orderChain(leaf, slices.Concat(own, others))
-	if err != nil {
-		return nil, &Error{Reason: ChainTooLong, Doing: "opening certificate", File: src.Certificate, Certificate: leaf, Err: err}
+	if bad := o.files[src.Certificate].malformed; leaf.IsCA && len(bad) > 0 {
+		return nil, bad[0].fail("opening certificate", src.Certificate)
 	}
-	return &Key{Chain: append([]*x509.Certificate{leaf}, path...), file: src.Certificate}, nil
+	if same, err := findLeaf(own, leaf.PublicKey, o.now); err == nil {
+		leaf = same
+	}
+	k, err := withChain("opening certificate", src.Certificate, leaf, slices.Concat(own, others), o.now)
+	if err != nil {
+		return nil, err
+	}
+	k.warnMalformed(o.files[src.Certificate], o.files[src.Intermediates])
+	return k, nil
 }
 
 // withChain makes a Key of a certificate and those that may be its issuers.
-func withChain(doing, file string, leaf *x509.Certificate, pool []*x509.Certificate) (*Key, error) {
-	path, unused, err := orderChain(leaf, pool)
+func withChain(doing, file string, leaf *x509.Certificate, pool []*x509.Certificate, now time.Time) (*Key, error) {
+	path, unused, err := orderChain(leaf, pool, now)
+	if errors.Is(err, errChainTooLong) {
+		return nil, &Error{Reason: ChainTooLong, Doing: doing, File: file, Err: err}
+	}
 	if err != nil {
 		return nil, &Error{Reason: ChainTooLong, Doing: doing, File: file, Certificate: leaf, Err: err}
-	}
-	if len(path) > maxIntermediates {
-		return nil, fail(ChainTooLong, doing, file,
-			"%d or more certificates above it found, at most %d are accepted", maxIntermediates+1, maxIntermediates)
 	}
 	k := &Key{Chain: append([]*x509.Certificate{leaf}, path...), file: file}
 	const most = 3 // that get a warning each
@@ -201,7 +213,7 @@ func Issued(file string, answer []*x509.Certificate, public crypto.PublicKey, no
 	if !samePublicKey(public, answer[0].PublicKey) {
 		return nil, fail(KeyMismatch, doing, file, "the CA's certificate is for another key than the request")
 	}
-	k, err := withChain(doing, file, answer[0], answer[1:])
+	k, err := withChain(doing, file, answer[0], answer[1:], now)
 	if err != nil {
 		return nil, err
 	}
@@ -222,14 +234,20 @@ func (o *opener) open(src Source) (*Key, error) {
 		return nil, err
 	}
 
-	leaf, err := findLeaf(own, signer.Public())
+	leaf, err := findLeaf(own, signer.Public(), o.now)
 	if err != nil {
+		for _, bad := range o.files[src.Certificate].malformed {
+			if bad.isFor(signer.Public()) {
+				return nil, bad.fail("opening certificate", src.Certificate)
+			}
+		}
 		return nil, &Error{Reason: KeyMismatch, Doing: "opening certificate", File: src.Certificate, Err: err}
 	}
-	k, err := withChain("opening certificate", src.Certificate, leaf, slices.Concat(own, others))
+	k, err := withChain("opening certificate", src.Certificate, leaf, slices.Concat(own, others), o.now)
 	if err != nil {
 		return nil, err
 	}
+	k.warnMalformed(o.files[src.Certificate], o.files[src.Intermediates])
 	k.Signer, k.Encrypted = signer, o.files[keyFile].encrypted
 	if w := o.files[keyFile].modeWarning(); w != "" {
 		k.Warnings = append(k.Warnings, w)

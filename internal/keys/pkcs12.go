@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/eks-x509/eks-x509/internal/keys/pbe"
 	"github.com/eks-x509/eks-x509/internal/keys/pkcs12"
@@ -43,14 +44,9 @@ func (o *opener) openPKCS12(doing string, c *contents) error {
 		return asError(pbe.Unsupported("PKCS#12 file without a private key (%s)", supported), doing, c.file)
 	case len(opened.Certificates) == 0:
 		return asError(pbe.Unsupported("PKCS#12 file without a certificate (%s)", supported), doing, c.file)
-	case len(opened.Certificates) > maxCertificates:
-		return tooMany(doing, c.file, len(opened.Certificates))
 	}
-	certs := make([]*x509.Certificate, len(opened.Certificates))
-	for i, der := range opened.Certificates {
-		if certs[i], err = x509.ParseCertificate(der); err != nil {
-			return fail(Malformed, doing, c.file, "malformed certificate (number %d in the file): %w", i+1, err)
-		}
+	if err := c.parseCertificates(doing, opened.Certificates); err != nil {
+		return err
 	}
 	var signers []namedSigner
 	for _, k := range opened.Keys {
@@ -60,12 +56,12 @@ func (o *opener) openPKCS12(doing string, c *contents) error {
 		}
 		signers = append(signers, namedSigner{signer, k.Name})
 	}
-	c.signers, c.certs = signers, certs
+	c.signers = signers
 	return nil
 }
 
 // choose returns the key of a file that one of the certificates is for.
-func choose(file string, signers []namedSigner, certs []*x509.Certificate) (crypto.Signer, error) {
+func choose(file string, signers []namedSigner, certs []*x509.Certificate, now time.Time) (crypto.Signer, error) {
 	if len(signers) == 1 {
 		return signers[0].Signer, nil
 	}
@@ -74,7 +70,7 @@ func choose(file string, signers []namedSigner, certs []*x509.Certificate) (cryp
 	several := false
 	for _, s := range signers {
 		name := strconv.Quote(s.name) + " (" + KeyName(s.Public()) + ", no certificate)"
-		if leaf, err := findLeaf(certs, s.Public()); err == nil {
+		if leaf, err := findLeaf(certs, s.Public(), now); err == nil {
 			name = fmt.Sprintf("%s (%s)", subject(leaf), KeyName(s.Public()))
 			several = several || chosen != nil && !samePublicKey(chosen.Public(), s.Public())
 			chosen = s.Signer

@@ -34,7 +34,7 @@ func (o *opener) privateKey(file string, certs []*x509.Certificate) (crypto.Sign
 		if err := o.openPKCS12(openingKey, c); err != nil {
 			return nil, err
 		}
-		return choose(file, c.signers, certs)
+		return choose(file, c.signers, certs, o.now)
 	}
 
 	var keys []block
