@@ -60,7 +60,7 @@ func (a *app) adminClient(ctx context.Context, f adminFlags) (awsapi.Client, err
 	if err != nil {
 		return awsapi.Client{}, err
 	}
-	client, err := session.HTTPClient(network, a.log, a.notice)
+	client, err := session.HTTPClient(network, a.files, a.log, a.notice)
 	if err != nil {
 		return awsapi.Client{}, err
 	}

@@ -166,7 +166,7 @@ func (a *app) newPassword(ctx context.Context, c config.Config, file string) ([]
 		return first, err
 	}
 	session.WarnPassword(c.Password, a.warn)
-	password, err := session.PasswordSource(c.Password, ask)(ctx, fmt.Sprintf("New password for %q: ", file))
+	password, err := session.PasswordSource(c.Password, nil, ask)(ctx, fmt.Sprintf("New password for %q: ", file))
 	if err == nil && len(password) == 0 {
 		err = errors.New("the password is empty")
 	}
@@ -382,7 +382,7 @@ func (a *app) configured(cmd *cobra.Command, args []string) (config.Config, erro
 
 func (a *app) keySource(c config.Config) keys.Source {
 	return keys.Source{Certificate: c.Certificate, PrivateKey: c.PrivateKey, Intermediates: c.Intermediates,
-		Password: session.PasswordSource(c.Password, term.ReadPassword)}
+		Password: session.PasswordSource(c.Password, nil, term.ReadPassword), Now: a.Now}
 }
 
 // lazy compiles a pattern when it is first used.

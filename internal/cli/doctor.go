@@ -103,7 +103,7 @@ func (a *app) doctorInput(cmd *cobra.Command, c config.Config, configErr error, 
 	in := doctor.Input{
 		Config: c, ConfigErr: configErr, ConfigFiles: config.Files(given(cmd), a.Getenv), Profile: c.Profile,
 		Cluster: cluster, Offline: flags.offline, Getenv: a.Getenv, Now: a.Now, Session: a.sessionOptions(),
-		Client:      func() (*http.Client, error) { return session.HTTPClient(c, a.log, a.notice) },
+		Client:      func() (*http.Client, error) { return session.HTTPClient(c, a.files, a.log, a.notice) },
 		STSEndpoint: c.STSEndpoint, EKSEndpoint: c.EKSEndpoint, LookPath: exec.LookPath,
 		RunCommand: a.askProgram,
 		Hint:       func(err error) []string { return hints(err, cmd.CommandPath()) },

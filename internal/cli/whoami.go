@@ -106,7 +106,7 @@ func runWhoami(ctx context.Context, a *app, cmd *cobra.Command, output string) e
 
 // awsClient makes the calls that a session is good for.
 func (a *app) awsClient(c config.Config, creds aws.Credentials) (awsapi.Client, error) {
-	h, err := session.HTTPClient(c, a.log, a.notice)
+	h, err := session.HTTPClient(c, a.files, a.log, a.notice)
 	if err != nil {
 		return awsapi.Client{}, err
 	}

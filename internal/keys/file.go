@@ -16,7 +16,6 @@ import (
 	"unicode/utf16"
 
 	"github.com/eks-x509/eks-x509/internal/keys/pkcs12"
-	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 // maxFileSize is far above any certificate bundle for a client, and keeps a wrong path from filling the memory.
@@ -84,11 +83,6 @@ func readError(doing, file string, err error) *Error {
 		reason = Permission
 	}
 	return &Error{Reason: reason, Doing: doing, File: file, Err: err}
-}
-
-func readFile(file string) ([]byte, fs.FileInfo, error) {
-	data, info, err := safefile.ReadInput(file, maxFileSize) // also <(…) of a shell
-	return data, info, withoutPath(err)
 }
 
 // withoutPath takes out the path, which the caller's message has already.
@@ -166,7 +160,7 @@ func lazy(pattern string) func() *regexp.Regexp {
 }
 
 func splitPEM(data []byte) ([]block, error) {
-	text := decodeText(data)
+	text := DecodeText(data)
 	blocks, err := decodePEM(text)
 	if begun := bytes.Count(text, []byte("-----BEGIN ")); begun > len(blocks) || err != nil {
 		restored := restoreLines(text)
@@ -209,8 +203,8 @@ func decodePEM(text []byte) ([]block, error) {
 	return blocks, nil
 }
 
-// decodeText takes out byte-order marks, and undoes the UTF-16 that "openssl … > file" writes in Windows PowerShell.
-func decodeText(data []byte) []byte {
+// DecodeText takes out byte-order marks, and undoes the UTF-16 that "openssl … > file" writes in Windows PowerShell.
+func DecodeText(data []byte) []byte {
 	little := bytes.HasPrefix(data, []byte{0xFF, 0xFE})
 	if little || bytes.HasPrefix(data, []byte{0xFE, 0xFF}) {
 		units := make([]uint16, 0, len(data)/2)

@@ -23,7 +23,7 @@ var foreignNow = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 func openAt(t *testing.T, now time.Time, certificate, key, other string) (*Key, error) {
 	t.Helper()
 	src := source(certificate, key, other, &asker{answer: "changeit"})
-	src.Now = now
+	src.Now = func() time.Time { return now }
 	return Open(t.Context(), src)
 }
 
@@ -90,7 +90,7 @@ func TestOpenRenewedCertificates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown, err := OpenCertificate(t.Context(), Source{Certificate: pki + "foreign/future-renewal.pem", Now: now})
+		shown, err := OpenCertificate(t.Context(), Source{Certificate: pki + "foreign/future-renewal.pem", Now: func() time.Time { return now }})
 		if err != nil || !shown.Chain[0].Equal(k.Chain[0]) {
 			t.Errorf("at %s: without the key another certificate is found, %v", now, err)
 		}
@@ -332,7 +332,7 @@ func TestOpenMalformedCertificates(t *testing.T) {
 		"another's, and no leaf at all": {[][]byte{other.Raw, bad}, leafKey, "no certificate for the private key (ECDSA P-256) found: the file holds CN=other (ECDSA P-256)", nil},
 	} {
 		file := writeFile(t, append(encode(c.certs...), pkcs8(c.key)...))
-		k, err := Open(t.Context(), Source{Certificate: file, Now: noon})
+		k, err := Open(t.Context(), Source{Certificate: file, Now: func() time.Time { return noon }})
 		if c.wantErr != "" {
 			if err == nil || !strings.HasSuffix(err.Error(), ": "+c.wantErr) {
 				t.Errorf("%s: %v", name, err)

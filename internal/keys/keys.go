@@ -31,8 +31,8 @@ type Source struct {
 	Intermediates string
 	// Password is asked for the password of an encrypted file, once for each. Nil: there is none to be had.
 	Password func(ctx context.Context, prompt string) ([]byte, error)
-	// Now decides which of several certificates is used. The zero value: the time of the call.
-	Now time.Time
+	// Now decides which of several certificates is used. Nil: time.Now.
+	Now func() time.Time
 	// Files is where the files are read through. Nil: they are read for this call.
 	Files *Files
 }
@@ -98,10 +98,11 @@ func OpenCertificate(ctx context.Context, src Source) (*Key, error) {
 }
 
 func newOpener(ctx context.Context, src Source) *opener {
-	o := &opener{ctx: ctx, ask: src.Password, limits: pbe.DefaultLimits(), files: map[string]*contents{}, disk: src.Files, now: src.Now}
-	if o.now.IsZero() {
-		o.now = time.Now()
+	o := &opener{ctx: ctx, ask: src.Password, limits: pbe.DefaultLimits(), files: map[string]*contents{}, disk: src.Files}
+	if src.Now == nil {
+		src.Now = time.Now
 	}
+	o.now = src.Now()
 	if o.disk == nil {
 		o.disk = &Files{}
 	}

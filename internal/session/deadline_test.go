@@ -172,7 +172,7 @@ func (r *rig) proxyURL(*http.Request) (*url.URL, error) {
 
 func (r *rig) client(t *testing.T) *http.Client {
 	t.Helper()
-	c, err := HTTPClient(config.Config{Proxy: r.proxyURL}, nil, r.notice)
+	c, err := HTTPClient(config.Config{Proxy: r.proxyURL}, nil, nil, r.notice)
 	if err != nil {
 		t.Fatal(err)
 	}

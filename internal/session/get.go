@@ -72,7 +72,7 @@ func (g *getter) get(ctx context.Context) (Session, error) {
 	}
 	if !g.cached() {
 		g.confine()
-		client, _, err := httpClient(g.config, g.options.Log, g.options.Notice) // first, since it asks for nothing
+		client, _, err := httpClient(g.config, g.options.Files, g.options.Log, g.options.Notice) // first, since it asks for nothing
 		if err != nil {
 			return Session{}, err
 		}
@@ -149,7 +149,7 @@ func (g *getter) open(ctx context.Context) (cache.Session, error) {
 // fetch makes a session for want, unless the files are another identity's by now.
 func (g *getter) fetch(ctx context.Context, want cache.Key) (cache.Session, *cache.Failure, error) {
 	g.confine()
-	client, roots, err := httpClient(g.config, g.options.Log, g.options.Notice) // first, since it asks for nothing
+	client, roots, err := httpClient(g.config, g.options.Files, g.options.Log, g.options.Notice) // first, since it asks for nothing
 	if err != nil {
 		return cache.Session{}, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/keys"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
@@ -23,14 +24,17 @@ const MaxHeaderBytes = 256 << 10
 //
 // The deadlines of a call are those of x509creds and awsapi, which read the
 // answer within them.
-func HTTPClient(c config.Config, log *zap.Logger, notice func(string)) (*http.Client, error) {
-	client, _, err := httpClient(c, log, notice)
+func HTTPClient(c config.Config, files *keys.Files, log *zap.Logger, notice func(string)) (*http.Client, error) {
+	client, _, err := httpClient(c, files, log, notice)
 	return client, err
 }
 
 // httpClient also says which roots it trusts, as rootsOf does.
-func httpClient(c config.Config, log *zap.Logger, notice func(string)) (*http.Client, string, error) {
-	roots, trusted, err := loadRoots(c.TLS)
+func httpClient(c config.Config, files *keys.Files, log *zap.Logger, notice func(string)) (*http.Client, string, error) {
+	if files == nil {
+		files = &keys.Files{}
+	}
+	roots, trusted, err := loadRoots(c.TLS, files)
 	if err != nil {
 		return nil, "", err
 	}

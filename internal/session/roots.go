@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/eks-x509/eks-x509/internal/config"
-	"github.com/eks-x509/eks-x509/internal/safefile"
+	"github.com/eks-x509/eks-x509/internal/keys"
 )
 
 // rootsOf identifies the roots that a client trusts, without reading them: a
@@ -57,14 +57,14 @@ func describeFile(path string, info fs.FileInfo) string {
 
 // loadRoots reads AWS_CA_BUNDLE, which takes the place of the system's roots, as
 // in the SDKs. A nil pool: the system's.
-func loadRoots(t config.TLS) (*x509.CertPool, string, error) {
+func loadRoots(t config.TLS, files *keys.Files) (*x509.CertPool, string, error) {
 	path := t.CABundle
 	if path == "" {
 		return nil, systemRoots(t), nil
 	}
 	where := func(err error) error { return &config.Error{Where: "AWS_CA_BUNDLE", Err: err} }
 	const limit = 16 << 20 // a system's bundle is a quarter of a megabyte
-	data, info, err := safefile.ReadInput(path, limit)
+	data, info, err := files.Read(path, limit)
 	if err != nil {
 		return nil, "", where(fmt.Errorf("reading AWS_CA_BUNDLE: %w", err))
 	}

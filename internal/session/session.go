@@ -18,7 +18,6 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/keys"
-	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/pkg/x509creds"
 )
 
@@ -55,7 +54,7 @@ func Credentials(ctx context.Context, c config.Config, o Options) (aws.Credentia
 
 // Create makes a session with a key that is open, and caches nothing.
 func Create(ctx context.Context, c config.Config, key *keys.Key, o Options) (aws.Credentials, error) {
-	client, _, err := httpClient(c, o.Log, o.Notice)
+	client, _, err := httpClient(c, o.Files, o.Log, o.Notice)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
@@ -111,32 +110,40 @@ func OpenKey(ctx context.Context, c config.Config, o Options) (*keys.Key, error)
 func source(c config.Config, o Options) keys.Source {
 	return keys.Source{
 		Certificate: c.Certificate, PrivateKey: c.PrivateKey, Intermediates: c.Intermediates,
-		Password: PasswordSource(c.Password, o.AskPassword), Files: o.Files,
+		Password: PasswordSource(c.Password, o.Files, o.AskPassword), Files: o.Files, Now: o.Now,
 	}
 }
 
 type passwordFunc = func(ctx context.Context, prompt string) ([]byte, error)
 
-// PasswordSource is where the configuration says that passwords come from, or ask.
-func PasswordSource(p config.Password, ask passwordFunc) passwordFunc {
+// PasswordSource is where the configuration says that passwords come from, or ask. A
+// file is read through files, if there are any.
+func PasswordSource(p config.Password, files *keys.Files, ask passwordFunc) passwordFunc {
+	if files == nil {
+		files = &keys.Files{}
+	}
 	switch {
 	case p.Inline != "":
 		return func(context.Context, string) ([]byte, error) { return []byte(p.Inline), nil }
 	case p.File != "":
-		return func(context.Context, string) ([]byte, error) { return readPasswordFile(p.File) }
+		return func(context.Context, string) ([]byte, error) { return readPasswordFile(p.File, files) }
 	default:
 		return ask
 	}
 }
 
-// readPasswordFile takes the first line, as OpenSSL's -passin file: does.
-func readPasswordFile(path string) ([]byte, error) {
+// readPasswordFile takes the first line, as OpenSSL's -passin file: does, in UTF-8 or
+// UTF-16.
+func readPasswordFile(path string, files *keys.Files) ([]byte, error) {
 	const limit = 64 << 10
-	data, _, err := safefile.ReadInput(path, limit)
+	data, _, err := files.Read(path, limit)
 	if err != nil {
 		return nil, passwordFileError(path, err)
 	}
-	line, _, _ := bytes.Cut(data, []byte("\n"))
+	defer clear(data)
+	text := keys.DecodeText(data) // a copy
+	line, rest, _ := bytes.Cut(text, []byte("\n"))
+	clear(rest)
 	return bytes.TrimSuffix(line, []byte("\r")), nil
 }
 
