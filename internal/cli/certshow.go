@@ -72,7 +72,15 @@ private key is needed.`,
 			if err != nil {
 				return err
 			}
-			v := a.viewCertificate(key, c.TrustAnchorARN)
+			for _, w := range key.Warnings {
+				a.warn(w)
+			}
+			// The configuration's trust anchor is that of its own certificate. Another may be of another CA.
+			anchor, flags := c.TrustAnchorARN, given(cmd)
+			if flags["trust-anchor-arn"] == "" && (len(args) > 0 || flags["certificate"] != "") {
+				anchor = ""
+			}
+			v := a.viewCertificate(key, anchor)
 			if output == "json" {
 				return a.out.json(v)
 			}
@@ -162,7 +170,7 @@ func (a *app) writeCertificate(v certificateView) error {
 	}
 	verdict := "yes, as far as can be seen from here"
 	if !v.Accepted {
-		verdict = "no"
+		verdict = "no: not accepted by Roles Anywhere"
 	}
 	rows = append(rows, []string{"accepted", verdict})
 	for _, p := range v.Problems {

@@ -208,6 +208,11 @@ func keyHints(e *keys.Error) []string {
 		return []string{"the password comes from --key-password-file, EKS_X509_KEY_PASSWORD or the terminal"}
 	case keys.LegacyEncryption:
 		return []string{fmt.Sprintf("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in %s -out new.key", safetext.File(e.File))}
+	case keys.Unsupported:
+		if e.Encryption {
+			return []string{fmt.Sprintf("convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in %s -out new.key", safetext.File(e.File)),
+				"if OpenSSL 3 says \"unsupported\", add: -provider default -provider legacy"}
+		}
 	case keys.SeveralKeys:
 		return []string{"give the certificate of one of them, in a file of its own, as --certificate"}
 	case keys.UnsupportedKey:

@@ -43,7 +43,9 @@ type Error struct {
 	File   string
 	// Certificate is the certificate that the error is about, or nil.
 	Certificate *x509.Certificate
-	Err         error
+	// Encryption says that it is the encryption of a PKCS#8 file which is not supported.
+	Encryption bool
+	Err        error
 }
 
 func (e *Error) Error() string {

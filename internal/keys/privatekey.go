@@ -67,7 +67,9 @@ func (o *opener) privateKey(file string, certs []*x509.Certificate) (crypto.Sign
 			return nil, err
 		}
 		if der, err = decryptPKCS8(der, password, o.limits.Budget()); err != nil {
-			return nil, asError(err, openingKey, file)
+			e := asError(err, openingKey, file)
+			e.Encryption = e.Reason == Unsupported
+			return nil, e
 		}
 		defer clear(der)
 	}

@@ -48,7 +48,7 @@ func imports() map[string][]string {
 		"internal/safetext":    {},
 		"internal/sandbox":     {"internal/minica", "internal/safefile"}, // nothing of pkg: it must not share the client's bugs
 		"internal/sessiontag":  {},
-		"internal/session":     {"internal/cache", "internal/config", "internal/keys", "internal/safefile", "internal/safetext", "pkg/x509creds"},
+		"internal/session":     {"internal/cache", "internal/config", "internal/keys", "internal/safetext", "pkg/x509creds"},
 		"internal/term":        {"internal/safetext"},
 		"pkg/ekstoken":         {},
 		"pkg/sigv4x509":        {},
