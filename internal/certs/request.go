@@ -98,7 +98,8 @@ func (e *NameError) Error() string {
 // checkText returns a *NameError for names that Roles Anywhere does not take, or that do not show as what they are: they end up in
 // logs, policies, ARNs and on terminals, and two that look the same must be the same.
 func (r Request) checkText() error {
-	if len(r.Subject.ToRDNSequence()) == 0 && len(r.Subject.Names) == 0 {
+	named := func(a pkix.AttributeTypeAndValue) bool { return a.Value != "" }
+	if !slices.ContainsFunc(slices.Concat(r.Subject.ToRDNSequence()...), named) && !slices.ContainsFunc(r.Subject.Names, named) {
 		return errors.New("no subject given: Roles Anywhere takes no certificate without one")
 	}
 	check := func(name string, values ...string) error {
