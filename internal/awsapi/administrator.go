@@ -39,10 +39,13 @@ func (c Client) ask(ctx context.Context, name, service, operation, method, path,
 	base, err := c.base(service)
 	q := query{
 		service: name, operation: operation, client: c.HTTP, now: c.Now, limit: c.MaxAnswer, secrets: c.secrets(),
-		attempt: adminAttemptTimeout, whole: adminCallTimeout,
+		attempt: adminAttemptTimeout, whole: adminCallTimeout, waits: c.Waits,
+	}
+	if c.Waits != nil {
+		q.whole = patientCallTimeout
 	}
 	if c.MaxAnswer > maxAnswer {
-		q.attempt, q.whole = largeAttemptTimeout, largeCallTimeout
+		q.attempt, q.whole = largeAttemptTimeout, max(q.whole, largeCallTimeout)
 	}
 	if err != nil {
 		return q, answer{}, err

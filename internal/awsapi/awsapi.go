@@ -51,6 +51,10 @@ type Client struct {
 	// MaxAnswer is how many bytes of an administrator's answer are read; 0: 1 MiB.
 	MaxAnswer int64
 
+	// Waits makes the calls of an administrator those of a long command: where AWS throttles or is in trouble they are made up to 9 times, and
+	// Waits is told of each pause. The request stays the same, with its idempotency token.
+	Waits func(text string)
+
 	UserAgent string
 	Now       func() time.Time
 }
@@ -134,7 +138,10 @@ func (c Client) DescribeCluster(ctx context.Context, name string) (Cluster, erro
 	if err != nil {
 		return Cluster{}, err
 	}
-	q := query{service: "EKS", operation: "DescribeCluster", client: c.HTTP, now: c.Now, secrets: c.secrets()}
+	q := query{service: "EKS", operation: "DescribeCluster", client: c.HTTP, now: c.Now, secrets: c.secrets(), waits: c.Waits}
+	if c.Waits != nil {
+		q.attempt, q.whole = adminAttemptTimeout, patientCallTimeout
+	}
 	q.newRequest = func(ctx context.Context) (*http.Request, error) {
 		return c.request(ctx, "eks", http.MethodGet, base+"/clusters/"+name, "")
 	}

@@ -15,6 +15,8 @@ const (
 	adminAttemptTimeout = 20 * time.Second // CreateChangeSet takes seconds
 	adminCallTimeout    = time.Minute
 
+	patientCallTimeout = 5 * time.Minute // of a long command, with the pauses between its attempts
+
 	largeAttemptTimeout = time.Minute // a page of a log may have megabytes
 	largeCallTimeout    = 2 * time.Minute
 )

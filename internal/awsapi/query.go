@@ -12,13 +12,16 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
 const (
-	attempts  = 3
-	backoff   = 500 * time.Millisecond // the most before the second attempt; doubled before each later one
-	maxAnswer = 1 << 20
+	attempts        = 3
+	patientAttempts = 9                      // of a long command, where AWS throttles or is in trouble
+	backoff         = 500 * time.Millisecond // the most before the second attempt; doubled before each later one
+	longestBackoff  = 20 * time.Second
+	maxAnswer       = 1 << 20
 )
 
 // query is one question to a server, which may take several attempts.
@@ -30,6 +33,7 @@ type query struct {
 	limit              int64         // of the answer; 0: maxAnswer
 	attempt, whole     time.Duration // deadlines; 0: attemptTimeout and callTimeout
 	secrets            []string      // of the request: no error repeats them
+	waits              func(string)  // of a long command
 }
 
 // answer is what came back, whole.
@@ -38,6 +42,7 @@ type answer struct {
 	body                                        []byte
 	contentType, errorType, requestID, location string
 	date                                        time.Time
+	retryAfter                                  time.Duration
 	skew                                        time.Duration
 }
 
@@ -48,10 +53,14 @@ func (q query) do(ctx context.Context) (answer, error) {
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		a, err := q.once(ctx)
-		if err == nil || attempt == attempts || !again(ctx, err) {
+		if err == nil || attempt >= q.attempts(err) || !again(ctx, err) {
 			return a, err
 		}
-		pause := time.NewTimer(rand.N(backoff << (attempt - 1))) //nolint:gosec // jitter is no secret
+		length := max(rand.N(min(backoff<<(attempt-1), longestBackoff)), min(a.retryAfter, longestBackoff)) //nolint:gosec // jitter is no secret
+		if q.waits != nil && (attempt > 1 || length >= time.Second) {
+			q.waits(fmt.Sprintf("%s; trying again in %s (%d of %d)", trouble(err), length.Round(100*time.Millisecond), attempt, q.attempts(err)-1))
+		}
+		pause := time.NewTimer(length)
 		select {
 		case <-ctx.Done():
 			pause.Stop()
@@ -73,7 +82,40 @@ func again(ctx context.Context, err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return false
 	}
-	return e.StatusCode == http.StatusTooManyRequests || e.StatusCode >= 500 || e.Kind == Unreachable && e.StatusCode == 0
+	return e.throttled() || e.StatusCode >= 500 || e.Kind == Unreachable && e.StatusCode == 0
+}
+
+// attempts are more for a long command, if there was an answer.
+func (q query) attempts(err error) int {
+	if e, ok := errors.AsType[*Error](err); ok && q.waits != nil && (e.throttled() || e.StatusCode >= 500) {
+		return patientAttempts
+	}
+	return attempts
+}
+
+// throttled: the services say it by other codes, and by HTTP 400 or 429.
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+func (e *Error) throttled() bool {
+	switch e.Code {
+	case "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException", "RequestLimitExceeded",
+		"TooManyRequestsException", "SlowDown", "BandwidthLimitExceeded", "PriorRequestNotComplete":
+		return true
+	}
+	return e.StatusCode == http.StatusTooManyRequests
+}
+
+// trouble says why there is another attempt.
+func trouble(err error) string {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case ok && e.throttled():
+		return e.Service + " throttles " + e.Operation
+	case ok && e.StatusCode >= 500:
+		return fmt.Sprintf("%s answered %s with HTTP %d", e.Service, e.Operation, e.StatusCode)
+	case ok:
+		return e.Service + " did not answer " + e.Operation
+	}
+	return "no answer"
 }
 
 func (q query) once(ctx context.Context) (answer, error) {
@@ -101,6 +143,9 @@ func (q query) once(ctx context.Context) (answer, error) {
 	}
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		a.date, a.skew = date, date.Sub(q.now().Round(0)).Truncate(time.Second)
+	}
+	if seconds, err := strconv.Atoi(h.Get("Retry-After")); err == nil && seconds > 0 && seconds < 3600 {
+		a.retryAfter = time.Duration(seconds) * time.Second
 	}
 	limit := cmp.Or(q.limit, maxAnswer)
 	if a.body, err = io.ReadAll(io.LimitReader(response.Body, limit+1)); err != nil {

@@ -90,7 +90,7 @@ func (a *app) adminClient(ctx context.Context, f adminFlags) (awsapi.Client, err
 	return awsapi.Client{
 		HTTP: client, Credentials: creds, Region: sdk.Region, UseFIPS: network.UseFIPS, UseDualStack: network.UseDualStack,
 		STSEndpoint: network.Endpoints["sts"], EKSEndpoint: network.Endpoints["eks"], Endpoint: func(service string) string { return network.Endpoints[service] },
-		UserAgent: userAgent(), Now: a.Now,
+		Waits: a.notice, UserAgent: userAgent(), Now: a.Now,
 	}, nil
 }
 

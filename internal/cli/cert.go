@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -110,33 +109,22 @@ func addKeyType(cmd *cobra.Command, kind *string) {
 	addChoices(cmd, "key-type", certs.KeyTypes()...)
 }
 
-// days is a flag for a span of time: 90d, 36h, 1h30m.
+// days is a flag for a span of time: 90d, 36h, 1h30m, 900.
 type days time.Duration
 
-var daysPattern = lazy(`^([0-9]{1,5})d$`)
-
 func (d *days) Set(s string) error {
-	if m := daysPattern().FindStringSubmatch(s); m != nil {
-		n, err := strconv.Atoi(m[1])
-		*d = days(time.Duration(n) * 24 * time.Hour)
-		return err
+	v, err := config.ParseDuration(s)
+	if err == nil {
+		*d = days(v)
 	}
-	v, err := time.ParseDuration(s)
-	if err != nil || v < 0 {
-		return errors.New("days or hours are needed, as in 90d or 36h")
-	}
-	*d = days(v)
-	return nil
+	return err
 }
 
 func (d *days) String() string {
-	if v := time.Duration(*d); v >= 24*time.Hour && v%(24*time.Hour) == 0 {
-		return strconv.Itoa(int(v/(24*time.Hour))) + "d"
-	}
 	if *d == 0 {
 		return "0" // which help does not show as a default
 	}
-	return time.Duration(*d).String()
+	return config.FormatDuration(time.Duration(*d))
 }
 
 func (d *days) Type() string { return "SPAN" }

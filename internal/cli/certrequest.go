@@ -32,7 +32,7 @@ func addCA(cmd *cobra.Command, f *caFlags) {
 	cmd.Flags().StringVar(&f.template, "template-arn", "", "`ARN` of Private CA's template; default: that for a client's certificate")
 	fileVar(cmd.Flags(), &f.certificate, "ca-certificate", "", "", "`FILE` with the certificate of a local CA, and maybe those above it (see cert ca)")
 	fileVar(cmd.Flags(), &f.key, "ca-private-key", "", "", "`FILE` with the local CA's private key")
-	cmd.Flags().Var(&f.validity, "validity", "how long the certificate is to last; it never outlasts its CA")
+	cmd.Flags().Var(&f.validity, "validity", "how long the certificate is to last; it never outlasts its CA, and a CA of short-lived certificates gives 7d by default")
 	addAdmin(cmd, &f.admin)
 	addSetting(cmd, "key-password-file")
 }
@@ -56,7 +56,8 @@ func (f *caFlags) check() error {
 // it.
 func (a *app) issue(ctx context.Context, cmd *cobra.Command, f caFlags, csr *x509.CertificateRequest) ([]*x509.Certificate, error) {
 	if f.arn != "" {
-		return a.issuePrivately(ctx, f, csr)
+		_, asked := given(cmd)["validity"]
+		return a.issuePrivately(ctx, f, csr, !asked)
 	}
 	c, err := config.LoadKey(passwordFlags(cmd), a.Getenv)
 	if err != nil {
@@ -75,7 +76,7 @@ func (a *app) issue(ctx context.Context, cmd *cobra.Command, f caFlags, csr *x50
 }
 
 // issuePrivately has AWS Private CA sign, with the administrator's credentials.
-func (a *app) issuePrivately(ctx context.Context, f caFlags, csr *x509.CertificateRequest) ([]*x509.Certificate, error) {
+func (a *app) issuePrivately(ctx context.Context, f caFlags, csr *x509.CertificateRequest, byDefault bool) ([]*x509.Certificate, error) {
 	if f.admin.region == "" {
 		if parts := strings.Split(f.arn, ":"); len(parts) == 6 {
 			f.admin.region = parts[3]
@@ -87,7 +88,7 @@ func (a *app) issuePrivately(ctx context.Context, f caFlags, csr *x509.Certifica
 	}
 	a.notice("AWS charges for each certificate that a private CA issues (https://aws.amazon.com/private-ca/pricing/)")
 	ca := provision.PrivateCA{Client: client, ARN: f.arn, Wait: wait}
-	in := provision.Issuance{CSR: certs.CSRPEM(csr), Validity: time.Duration(f.validity), TemplateARN: f.template}
+	in := provision.Issuance{CSR: certs.CSRPEM(csr), Validity: time.Duration(f.validity), ByDefault: byDefault, Notice: a.notice, TemplateARN: f.template}
 	leaf, above, err := ca.Issue(ctx, in, func(d time.Duration) {
 		if d < time.Second {
 			a.progress("waiting for the certificate")

@@ -163,6 +163,9 @@ func serviceHints(e *awsapi.Error, command string) []string {
 		found = append(found, "the role's policies, and the session policy of the Roles Anywhere profile, must allow it")
 	case strings.HasPrefix(e.Code, "AccessDenied") && slices.Contains([]string{"CloudTrail", "CloudWatch Logs", "Athena"}, e.Service):
 		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/audit-query.md has the policy")
+	case strings.HasPrefix(e.Code, "AccessDenied") && e.Service == "Private CA":
+		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/setup.md has the policy",
+			"if another account shares the CA (AWS RAM), its resource policy decides which template you may use (aws acm-pca get-policy): the default one allows --template-arn arn:aws:acm-pca:::template/EndEntityCertificate/V1 alone")
 	case strings.HasPrefix(e.Code, "AccessDenied") && own:
 		found = append(found, "your own AWS credentials must allow "+e.Operation+": docs/setup.md has the policy")
 	case strings.HasPrefix(e.Code, "AccessDenied"):

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ type specFlags struct {
 	roleName, username         string
 	clusters, groups, policies []string
 	issuerCNs, subjectCNs      []string
-	duration                   int
+	duration                   days
 	sessionName, awsAuth       bool
 }
 
@@ -40,7 +41,7 @@ func addSpec(cmd *cobra.Command, f *specFlags) {
 	cmd.Flags().StringArrayVar(&f.issuerCNs, "issuer-cn", nil, "common `NAME` of the CA that issues the certificates; default: that of the CA; may be repeated")
 	cmd.Flags().StringArrayVar(&f.subjectCNs, "subject-cn", nil, "common `NAME` that certificates must have, * and ? match; may be repeated")
 	cmd.Flags().StringVar(&f.roleName, "role-name", "", "`NAME` of the role; default: CloudFormation's choice")
-	cmd.Flags().IntVar(&f.duration, "session-duration", 0, "length of sessions in `SECONDS`, 900 to 43200; default: 3600")
+	cmd.Flags().Var(&f.duration, "session-duration", "length of sessions, `TIME` from 15m to 12h or in seconds; default: 1h")
 	cmd.Flags().BoolVar(&f.sessionName, "session-name-from-cn", false, "sessions are named after the certificate's common name, by --role-session-name, and after nothing else")
 	cmd.Flags().StringArrayVar(&f.clusters, "cluster-name", nil, "`NAME` of a cluster; may be repeated")
 	cmd.Flags().StringVar(&f.username, "username", "", "Kubernetes `NAME` of the users; may hold {{SessionName}} after a colon")
@@ -204,7 +205,7 @@ func (f *specFlags) fromFlags() provision.Spec {
 	if len(f.subjectCNs) > 0 {
 		s.Role.Subject = map[string][]string{"CN": f.subjectCNs}
 	}
-	s.Profile.DurationSeconds, s.Profile.SessionNameFromCN = f.duration, f.sessionName
+	s.Profile.DurationSeconds, s.Profile.SessionNameFromCN = provision.Seconds(time.Duration(f.duration)/time.Second), f.sessionName
 	var policies []provision.AccessPolicy
 	for _, p := range f.policies {
 		policies = append(policies, provision.AccessPolicy{Name: p})

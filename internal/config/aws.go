@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -159,9 +158,10 @@ func (s source) duration(c *Config) error {
 	if value == "" {
 		return nil
 	}
-	seconds, err := strconv.Atoi(value)
-	if err != nil || seconds < minSeconds || seconds > maxSeconds {
-		return invalid(where, "%q: %d to %d seconds are taken", value, minSeconds, maxSeconds)
+	length, err := ParseDuration(value)
+	seconds := int(length / time.Second)
+	if err != nil || length%time.Second != 0 || seconds < minSeconds || seconds > maxSeconds {
+		return invalid(where, "%q: %d to %d seconds are taken, also as 15m or 12h", value, minSeconds, maxSeconds)
 	}
 	c.SessionDuration = time.Duration(seconds) * time.Second
 	return nil

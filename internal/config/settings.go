@@ -36,7 +36,7 @@ func Settings() []Setting {
 		{"role-arn", "EKS_X509_ROLE_ARN", false, "ARN", "role to assume"},
 		{"region", "EKS_X509_REGION", false, "REGION", "region where the session is used; default: AWS_REGION, else the trust anchor's"},
 		{"endpoint", "EKS_X509_ENDPOINT", false, "URL", "Roles Anywhere endpoint; default: AWS_ENDPOINT_URL_ROLESANYWHERE, AWS_ENDPOINT_URL, else the region's own"},
-		{"session-duration", "EKS_X509_SESSION_DURATION", false, "SECONDS", "length of the session, 900 to 43200; default: the profile's"},
+		{"session-duration", "EKS_X509_SESSION_DURATION", false, "TIME", "length of the session, 900 (seconds) to 43200, or 15m to 12h; default: the profile's"},
 		{"role-session-name", "EKS_X509_ROLE_SESSION_NAME", false, "NAME", "name of the session, if the profile accepts one; default: the certificate's serial number in hex"},
 		{"key-password-file", "EKS_X509_KEY_PASSWORD_FILE", false, "FILE", "file whose first line is the private key's password"},
 		{"", "EKS_X509_KEY_PASSWORD", false, "", "the private key's password"},

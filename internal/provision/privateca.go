@@ -20,22 +20,28 @@ type PrivateCA struct {
 
 // Status is such as ACTIVE, DISABLED or DELETED; empty: there is no such CA.
 func (p PrivateCA) Status(ctx context.Context) (string, error) {
-	status, _, err := p.describe(ctx)
+	ca, err := p.describe(ctx)
+	status := ca.Status
 	if e, ok := errors.AsType[*awsapi.Error](err); ok && e.Code == "ResourceNotFoundException" {
 		return "", nil
 	}
 	return status, err
 }
 
-func (p PrivateCA) describe(ctx context.Context) (status, signingAlgorithm string, err error) {
+// described is what AWS says of a CA.
+type described struct {
+	Status    string
+	UsageMode string
+	NotAfter  float64                           // seconds since 1970
+	Config    struct{ SigningAlgorithm string } `json:"CertificateAuthorityConfiguration"`
+}
+
+func (p PrivateCA) describe(ctx context.Context) (described, error) {
 	var out struct {
-		CA struct {
-			Status string
-			Config struct{ SigningAlgorithm string } `json:"CertificateAuthorityConfiguration"`
-		} `json:"CertificateAuthority"`
+		CA described `json:"CertificateAuthority"`
 	}
-	err = p.Client.PrivateCA(ctx, "DescribeCertificateAuthority", p.arn(), &out)
-	return out.CA.Status, out.CA.Config.SigningAlgorithm, err
+	err := p.Client.PrivateCA(ctx, "DescribeCertificateAuthority", p.arn(), &out)
+	return out.CA, err
 }
 
 func (p PrivateCA) arn() map[string]any { return map[string]any{"CertificateAuthorityArn": p.ARN} }
@@ -76,8 +82,36 @@ func (p PrivateCA) Users(ctx context.Context, but string) ([]string, error) {
 type Issuance struct {
 	CSR      []byte // PEM
 	Validity time.Duration
+	// ByDefault: nobody asked for that validity, so that a CA of short-lived certificates gives 7 days.
+	ByDefault bool
+	// Notice is told when the certificate is asked for a shorter time than Validity.
+	Notice func(why string)
 	// TemplateARN is of Private CA's templates; empty: a client's certificate.
 	TemplateARN string
+}
+
+// validity is what is asked for: never more than the CA can give.
+//
+//	https://docs.aws.amazon.com/privateca/latest/userguide/short-lived-certificates.html
+func (i *Issuance) validity(ca described, now time.Time) map[string]any {
+	const day, most = 24 * time.Hour, 7 * 24 * time.Hour
+	notice := func(why string) {
+		if i.Notice != nil {
+			i.Notice(why)
+		}
+	}
+	if i.ByDefault && ca.UsageMode == "SHORT_LIVED_CERTIFICATE" && i.Validity > most {
+		i.Validity = most
+		notice("the CA issues short-lived certificates: this one is asked for 7 days")
+	}
+	if end := time.Unix(int64(ca.NotAfter), 0); ca.NotAfter > 0 && now.Before(end) && now.Add(i.Validity).After(end) {
+		notice("the CA ends on " + end.UTC().Format(time.RFC3339) + ", and so will the certificate")
+		return map[string]any{"Type": "ABSOLUTE", "Value": end.Unix()}
+	}
+	if i.Validity%day == 0 { // by AWS's clock: 7 days are the most that some CAs give
+		return map[string]any{"Type": "DAYS", "Value": int64(i.Validity / day)}
+	}
+	return map[string]any{"Type": "ABSOLUTE", "Value": now.Add(i.Validity).Unix()}
 }
 
 // Issue has the CA sign a request and waits for the certificate; told says that
@@ -85,7 +119,7 @@ type Issuance struct {
 //
 //	https://docs.aws.amazon.com/privateca/latest/APIReference/API_IssueCertificate.html
 func (p PrivateCA) Issue(ctx context.Context, i Issuance, told func(time.Duration)) (certificate, chain []byte, err error) {
-	_, algorithm, err := p.describe(ctx)
+	ca, err := p.describe(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,11 +129,8 @@ func (p PrivateCA) Issue(ctx context.Context, i Issuance, told func(time.Duratio
 	}
 	now := p.Client.Now()
 	in := p.arn()
-	in["Csr"], in["SigningAlgorithm"], in["TemplateArn"] = i.CSR, algorithm, i.TemplateARN
-	in["Validity"] = map[string]any{"Type": "ABSOLUTE", "Value": now.Add(i.Validity).Unix()}
-	if day := 24 * time.Hour; i.Validity%day == 0 { // by AWS's clock: 7 days are the most that some CAs give
-		in["Validity"] = map[string]any{"Type": "DAYS", "Value": int64(i.Validity / day)}
-	}
+	in["Csr"], in["SigningAlgorithm"], in["TemplateArn"] = i.CSR, ca.Config.SigningAlgorithm, i.TemplateARN
+	in["Validity"] = i.validity(ca, now)
 	// The same request within minutes is the same certificate, also when an answer was lost.
 	in["IdempotencyToken"] = fmt.Sprintf("%x", sha256.Sum256(append(fmt.Appendf(nil, "%d|%s|%d|", now.Unix()/300, i.TemplateARN, i.Validity), i.CSR...)))[:36]
 	var issued struct {

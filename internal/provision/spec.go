@@ -18,8 +18,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/eks-x509/eks-x509/internal/config"
 )
 
 // lazy compiles a pattern when it is first used: it is linked into a program that kubectl starts on every call.
@@ -72,14 +75,14 @@ type Role struct {
 	Issuer            map[string][]string `yaml:"issuer"`   // O, OU, C, ST, L of the issuer, in place of issuerCN or with it
 	Subject           map[string][]string `yaml:"subject"`  // CN, O, OU, C, ST, L; * and ? match
 	SAN               map[string][]string `yaml:"san"`      // DNS, URI, Name/CN
-	MaxSessionSeconds int                 `yaml:"maxSessionSeconds"`
+	MaxSessionSeconds Seconds             `yaml:"maxSessionSeconds"`
 	ManagedPolicies   []string            `yaml:"managedPolicies"`
 }
 
 // Profile is that of Roles Anywhere.
 type Profile struct {
 	Name              string              `yaml:"name"` // default: the stack's
-	DurationSeconds   int                 `yaml:"durationSeconds"`
+	DurationSeconds   Seconds             `yaml:"durationSeconds"`
 	SessionNameFromCN bool                `yaml:"sessionNameFromCN"`
 	SessionPolicy     string              `yaml:"sessionPolicy"` // file with a policy in JSON
 	ManagedPolicies   []string            `yaml:"managedPolicies"`
@@ -103,6 +106,19 @@ type Cluster struct {
 type AccessPolicy struct {
 	Name       string   `yaml:"name"` // such as AmazonEKSViewPolicy, or its ARN
 	Namespaces []string `yaml:"namespaces"`
+}
+
+// Seconds is a length of time: 3600, or 1h.
+type Seconds int
+
+// UnmarshalYAML takes what the flags take.
+func (s *Seconds) UnmarshalYAML(n *yaml.Node) error {
+	d, err := config.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil || d%time.Second != 0 {
+		return fmt.Errorf("line %d: seconds are needed here, or a length of time such as 15m or 12h", n.Line)
+	}
+	*s = Seconds(d / time.Second)
+	return nil
 }
 
 // ParseSpec reads access.yaml; a key that it does not know is an error. Files

@@ -185,7 +185,8 @@ func (k Stack) do(ctx context.Context, action string, state State, tell func(Eve
 	if err != nil {
 		return state, err
 	}
-	if err := k.Client.CloudFormation(ctx, action, url.Values{"StackName": {state.ID}}, nil); err != nil {
+	in := url.Values{"StackName": {state.ID}, "ClientRequestToken": {fmt.Sprintf("%s%d", changeSetPrefix, k.Client.Now().UnixNano())}}
+	if err := k.Client.CloudFormation(ctx, action, in, nil); err != nil {
 		return state, k.begun(err)
 	}
 	return k.follow(ctx, state.ID, last, tell)

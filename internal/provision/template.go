@@ -281,7 +281,7 @@ func (s *Spec) role() *yaml.Node {
 	if r.Name != "" {
 		put(properties, "RoleName", r.Name)
 	}
-	put(properties, "MaxSessionDuration", r.MaxSessionSeconds)
+	put(properties, "MaxSessionDuration", int(r.MaxSessionSeconds))
 	put(properties, "AssumeRolePolicyDocument", s.trustPolicy())
 	put(properties, "Policies", list([]*yaml.Node{object("PolicyName", "eks-x509", "PolicyDocument", s.rolePolicy())}))
 	if len(r.ManagedPolicies) > 0 {
@@ -312,7 +312,7 @@ func oneOrList(values []string) any {
 
 func (s *Spec) profile() (*yaml.Node, error) {
 	p := &s.Profile
-	n := object("Name", p.Name, "Enabled", true, "DurationSeconds", p.DurationSeconds, "RoleArns", list([]*yaml.Node{getAtt(idRole, "Arn")}))
+	n := object("Name", p.Name, "Enabled", true, "DurationSeconds", int(p.DurationSeconds), "RoleArns", list([]*yaml.Node{getAtt(idRole, "Arn")}))
 	if p.SessionNameFromCN {
 		put(n, "AcceptRoleSessionName", true)
 	}

@@ -43,7 +43,7 @@ func imports() map[string][]string {
 		"internal/keys/pbe":    {},
 		"internal/keys/pkcs12": {"internal/keys/pbe"},
 		"internal/minica":      {},
-		"internal/provision":   {"internal/awsapi", "internal/sessiontag"},
+		"internal/provision":   {"internal/awsapi", "internal/config", "internal/sessiontag"},
 		"internal/safefile":    {},
 		"internal/safetext":    {},
 		"internal/sandbox":     {"internal/minica", "internal/safefile"}, // nothing of pkg: it must not share the client's bugs

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -322,6 +323,10 @@ func (c *call) describeCA(w *World) (any, error) {
 	d := map[string]any{"Arn": ca.ARN, "Status": ca.Status, "Type": "ROOT", "CertificateAuthorityConfiguration": map[string]any{
 		"Subject": ca.Subject, "SigningAlgorithm": signingAlgorithms(signer)[0],
 	}}
+	d["UsageMode"] = cmp.Or(ca.UsageMode, "GENERAL_PURPOSE")
+	if pair, err := ca.pair(); err == nil {
+		d["NotBefore"], d["NotAfter"] = pair.Certificate.NotBefore.Unix(), pair.Certificate.NotAfter.Unix()
+	}
 	if ca.Status == "DELETED" {
 		d["RestorableUntil"] = c.now.AddDate(0, 0, ca.DeletedFor).Unix()
 	}

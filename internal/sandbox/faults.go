@@ -165,7 +165,13 @@ func (c *call) fault(f Fault) *response {
 	}
 	switch f.Kind {
 	case "throttle":
-		r := c.operationError(refuse(http.StatusTooManyRequests, "ThrottlingException", "Rate exceeded", "fault"))
+		status, code := http.StatusTooManyRequests, "ThrottlingException"
+		if strings.HasSuffix(c.entry.Operation, "ChangeSet") || strings.Contains(c.entry.Operation, "Stack") { // CloudFormation's query protocol
+			status, code = http.StatusBadRequest, "Throttling"
+		} else if strings.Contains(c.entry.Operation, "Certificate") { // Private CA's JSON 1.1
+			status = http.StatusBadRequest
+		}
+		r := c.operationError(refuse(status, code, "Rate exceeded", "fault"))
 		r.retryAfter = f.Value
 		return r
 	case "status":
