@@ -1,15 +1,10 @@
 package config
 
 import (
-	"encoding/base64"
 	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/net/http/httpproxy"
 )
 
 // Setting is one thing that a person can set.
@@ -202,59 +197,6 @@ func Debug(flags map[string]string, getenv func(string) string) (bool, error) {
 // envName is EKS_X509_ and the flag's name; Settings' test keeps it so.
 func envName(name string) string {
 	return "EKS_X509_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
-}
-
-// proxy follows the same rules as http.ProxyFromEnvironment: loopback is never
-// proxied, and upper or lower case is read. What is no URL is an error here: it
-// must not lead past the proxy. Its value may hold a password.
-func proxy(getenv func(string) string) (func(*http.Request) (*url.URL, error), error) {
-	values := map[string]string{}
-	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"} {
-		for _, spelling := range []string{strings.ToLower(name), name} {
-			value := getenv(spelling)
-			if value == "" {
-				continue
-			}
-			if name != "NO_PROXY" && !isProxy(value) {
-				return nil, invalid(spelling, "a URL such as http://proxy:3128 is needed; in a password, write @ as %%40, # as %%23, / as %%2F and ? as %%3F")
-			}
-			values[name] = value
-		}
-	}
-	config := httpproxy.Config{HTTPProxy: values["HTTP_PROXY"], HTTPSProxy: values["HTTPS_PROXY"], NoProxy: values["NO_PROXY"]}
-	choose := config.ProxyFunc()
-	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }, nil
-}
-
-// isProxy says whether an address is one of a proxy and of nothing more. What is
-// left of a password with a # or a / in it would be taken for the host.
-func isProxy(address string) bool {
-	u, err := url.Parse(address)
-	if (err != nil || u.Host == "") && !strings.Contains(address, "://") {
-		u, err = url.Parse("http://" + address)
-	}
-	return err == nil && u.Hostname() != "" && u.Fragment == "" && !u.ForceQuery && u.RawQuery == "" && !strings.Contains(u.Path, "@")
-}
-
-// proxySecrets are user and password of a proxy, in the forms in which they are
-// sent, whether the address parses or not.
-func proxySecrets(address string) []string {
-	_, rest, ok := strings.Cut(address, "://")
-	if !ok {
-		rest = address
-	}
-	at := strings.LastIndexByte(rest, '@')
-	if at < 0 {
-		return nil
-	}
-	user, password, _ := strings.Cut(rest[:at], ":")
-	found := []string{rest[:at], password}
-	if u, err := url.PathUnescape(user); err == nil {
-		if p, err := url.PathUnescape(password); err == nil {
-			user, password = u, p
-		}
-	}
-	return append(found, password, base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
 }
 
 // ExecInfoVariable is how kubectl says that it runs us, and what it wants.

@@ -43,6 +43,10 @@ func checkEnvironment(_ context.Context, f *facts) Result {
 	if set("AWS_PROFILE") {
 		r.add(Note, "AWS_PROFILE is set: AWS's tools heed it, and we do not", "our profiles are chosen by --profile or EKS_X509_PROFILE")
 	}
+	either := func(name string) bool { return set(name) || set(strings.ToLower(name)) }
+	if either("ALL_PROXY") && !either("HTTPS_PROXY") {
+		r.add(Note, "ALL_PROXY is set and HTTPS_PROXY is not: eks-x509 and kubectl do not use ALL_PROXY", "set HTTPS_PROXY if AWS is reached through a proxy")
+	}
 	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ROLESANYWHERE", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_EKS"} {
 		if set(name) {
 			r.add(Note, fmt.Sprintf("%s leads to %s", name, safetext.URL(f.Getenv(name))), "unset it unless a private endpoint or the sandbox needs it")
