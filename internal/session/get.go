@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -101,10 +103,31 @@ func (g *getter) get(ctx context.Context) (Session, error) {
 		if err != nil {
 			return Session{}, err
 		}
+		g.warnOfKey(found.Expires)
 		return g.session(id, found), nil
 	}
 	return Session{}, &keys.Error{Reason: keys.KeyMismatch, Doing: "opening certificate", File: g.config.Certificate,
 		Err: fmt.Errorf("certificate, key or CA bundle were replaced %d times while they were read", mostTries)}
+}
+
+// warnOfKey says that the private key's file is missing while a cached session
+// hides it. The file is not opened.
+func (g *getter) warnOfKey(until time.Time) {
+	if g.key != nil || g.config.PrivateKey == "" {
+		return
+	}
+	if _, err := os.Stat(g.config.PrivateKey); err != nil {
+		g.options.Warn(fmt.Sprintf("private key %q: %v; the cached session is used until %s, and without the key there is no new one",
+			g.config.PrivateKey, pathless(err), until.UTC().Format(time.RFC3339)))
+	}
+}
+
+// pathless is the cause of a *fs.PathError.
+func pathless(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // identity is that of the key once it is open: the files may have been read again.
