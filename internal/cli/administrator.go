@@ -13,6 +13,7 @@ import (
 
 	"github.com/eks-x509/eks-x509/internal/awsapi"
 	"github.com/eks-x509/eks-x509/internal/config"
+	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
 )
 
@@ -23,6 +24,18 @@ type adminFlags struct{ profile, region string }
 func addAdmin(cmd *cobra.Command, f *adminFlags) {
 	cmd.Flags().StringVar(&f.profile, "aws-profile", "", "`NAME` of the profile of ~/.aws with the administrator's credentials; default: the SDK's normal chain")
 	cmd.Flags().StringVar(&f.region, "region", "", "`REGION` to work in; default: the profile's, or AWS_REGION")
+}
+
+// options are those that make another command use the same credentials and region.
+func (f adminFlags) options() string {
+	options := ""
+	if f.profile != "" {
+		options += " --aws-profile " + safetext.Quote(f.profile)
+	}
+	if f.region != "" {
+		options += " --region " + safetext.Quote(f.region)
+	}
+	return options
 }
 
 // credentialsError: there are none, or they can't be had.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"strings"
 
@@ -24,7 +23,7 @@ and the default.`,
 		Args:    cobra.ArbitraryArgs,
 		RunE:    a.group,
 	}
-	cmd.AddCommand(newConfigInitCmd(a), newConfigListCmd(a), newConfigShowCmd(a), newConfigSetCmd(a), newConfigAWSCmd(a))
+	cmd.AddCommand(newConfigInitCmd(a), newConfigListCmd(a), newConfigShowCmd(a), newConfigSetCmd(a), newConfigUnsetCmd(a), newConfigRemoveCmd(a), newConfigAWSCmd(a))
 	return cmd
 }
 
@@ -53,6 +52,8 @@ func newConfigListCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the profiles",
+		Long: `List the profiles. "(default)" stands behind a value that the profile has from the
+default.`,
 		Example: "  eks-x509 config list",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -72,7 +73,7 @@ func newConfigListCmd(a *app) *cobra.Command {
 			}
 			rows := [][]string{{"PROFILE", "ROLE", "CLUSTER", "FILE"}}
 			for _, p := range profiles {
-				rows = append(rows, []string{p.Name, p.Values["role-arn"], p.Values["cluster-name"], p.File})
+				rows = append(rows, []string{p.Name, listed(p, "role-arn"), listed(p, "cluster-name"), p.File})
 			}
 			return a.out.table(rows)
 		},
@@ -80,6 +81,14 @@ func newConfigListCmd(a *app) *cobra.Command {
 	addSetting(cmd, "config")
 	addOutput(cmd, &output)
 	return cmd
+}
+
+// listed is a value of a profile, and whether it has it from the default.
+func listed(p config.Profile, key string) string {
+	if value := p.Inherited[key]; value != "" {
+		return value + " (default)"
+	}
+	return p.Values[key]
 }
 
 func newConfigShowCmd(a *app) *cobra.Command {
@@ -129,49 +138,6 @@ func originOf(v config.Value) string {
 		return v.Origin
 	}
 	return v.Origin + "; ignored: " + strings.Join(v.Ignored, ", ")
-}
-
-func newConfigSetCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "set KEY VALUE",
-		Short: "Set one value in a profile, or in the default",
-		Long: `Set one value in a profile, or without --profile in the default, of the user's
-configuration file. Everything else in the file stays, comments too.`,
-		Example: "  eks-x509 config set session-duration 3600\n  eks-x509 config set --profile prod cluster-name prod",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return misuse("a key and a value are needed, such as: config set region eu-west-1")
-			}
-			return nil
-		},
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveDefault
-			}
-			var keys []string
-			for _, s := range config.FileSettings() {
-				keys = append(keys, s.Name+"\t"+s.Usage)
-			}
-			return keys, cobra.ShellCompDirectiveNoFileComp
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			key, value := args[0], args[1]
-			if err := errors.Join(config.CheckSetting(key, key, value), passwordFile(key, value)); err != nil {
-				return err
-			}
-			path, profile, err := a.target(cmd)
-			if err != nil {
-				return err
-			}
-			return a.editConfig(cmd.Context(), path, func(data []byte) ([]byte, error) {
-				return config.Set(path, data, profile, key, absolute(key, value))
-			})
-		},
-	}
-	addSetting(cmd, "profile")
-	a.complete(cmd, "profile", a.profileNames)
-	addSetting(cmd, "config")
-	return cmd
 }
 
 // absolute makes a path that was typed here one that means the same in the file.

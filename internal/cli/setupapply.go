@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/provision"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 )
@@ -90,8 +91,17 @@ func (a *app) setupApply(ctx context.Context, s provision.Spec, admin adminFlags
 	if slices.ContainsFunc(s.Clusters, func(c provision.Cluster) bool { return c.AWSAuth }) {
 		a.notice("next: eks-x509 setup map-role writes the role into the clusters' aws-auth")
 	}
-	a.notice(fmt.Sprintf("next: eks-x509 setup profile --stack %s writes this down for a person or machine", safetext.Quote(s.Stack)))
+	a.notice("next: eks-x509 setup profile" + admin.options() + " --stack " + safetext.Quote(s.Stack) + " --profile " + safetext.Quote(profileOf(s.Stack)) +
+		" writes this down for a person or machine")
 	return nil
+}
+
+// profileOf is a profile's name for a stack: never the default, which may be in use.
+func profileOf(stack string) string {
+	if stack == config.DefaultProfile {
+		return "stack-" + stack
+	}
+	return stack[:min(len(stack), 64)]
 }
 
 // tellEvent is one line for each.

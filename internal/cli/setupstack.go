@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/eks-x509/eks-x509/internal/config"
 	"github.com/eks-x509/eks-x509/internal/provision"
 )
 
@@ -98,6 +97,7 @@ func newSetupProfileCmd(a *app) *cobra.Command {
 	var flags specFlags
 	var admin adminFlags
 	var output string
+	var yes bool
 	cmd := &cobra.Command{
 		Use:   "profile",
 		Short: "Write the stack's outputs into the configuration, as a profile",
@@ -105,7 +105,10 @@ func newSetupProfileCmd(a *app) *cobra.Command {
 Roles Anywhere profile, role, region, and the cluster if there is one. With
 --certificate and --private-key the profile is complete; of a set-up with
 sessionNameFromCN, --role-session-name is the certificate's common name. For
-somebody else, --config FILE makes a file to hand over: it holds no secret.`,
+somebody else, --config FILE makes a file to hand over: it holds no secret.
+
+If the profile exists, the settings that would change are shown, and asked about at
+the terminal unless --yes is given.`,
 		Example: "  eks-x509 setup profile --aws-profile administrator --stack team-access --profile team\n" +
 			"  eks-x509 setup profile --aws-profile administrator --stack team-access --config for-alice.yaml",
 		Args: noArgs,
@@ -117,7 +120,7 @@ somebody else, --config FILE makes a file to hand over: it holds no secret.`,
 			if err != nil {
 				return err
 			}
-			return a.setupProfile(cmd, stack, state, output)
+			return a.setupProfile(cmd, stack, state, output, yes)
 		},
 	}
 	addStack(cmd, &flags)
@@ -126,12 +129,13 @@ somebody else, --config FILE makes a file to hand over: it holds no secret.`,
 		addSetting(cmd, name)
 	}
 	a.complete(cmd, "profile", a.profileNames)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	addOutput(cmd, &output)
 	cmd.Flags().SortFlags = false
 	return cmd
 }
 
-func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state provision.State, output string) error {
+func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state provision.State, output string, yes bool) error {
 	values := map[string]string{"region": stack.Client.Region}
 	for key, name := range map[string]string{provision.OutputTrustAnchor: "trust-anchor-arn", provision.OutputProfile: "profile-arn", provision.OutputRole: "role-arn"} {
 		if state.Outputs[key] == "" {
@@ -156,23 +160,7 @@ func (a *app) setupProfile(cmd *cobra.Command, stack provision.Stack, state prov
 	if err != nil {
 		return err
 	}
-	err = a.editConfig(cmd.Context(), path, func(data []byte) ([]byte, error) {
-		has, err := config.HasProfile(path, data, profile)
-		if err != nil {
-			return nil, err
-		}
-		if !has {
-			return config.AddProfile(path, data, profile, values, true)
-		}
-		for _, s := range config.FileSettings() {
-			if value, ok := values[s.Name]; ok {
-				if data, err = config.Set(path, data, profile, s.Name, value); err != nil {
-					return nil, err
-				}
-			}
-		}
-		return data, nil
-	})
+	err = a.writeProfile(cmd.Context(), path, profile, values, yes)
 	if err != nil {
 		return err
 	}

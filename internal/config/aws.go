@@ -25,15 +25,15 @@ const aliasPrefix = "alias/"
 // arns loads the three ARNs. Everything of Roles Anywhere is regional, and all
 // must lie in one account.
 func (s source) arns(c *Config) error {
-	anchor, err := s.arn("trust-anchor-arn", "rolesanywhere", "trust-anchor/", isResource)
+	anchor, err := s.arn("trust-anchor-arn")
 	if err != nil {
 		return err
 	}
-	profile, err := s.arn("profile-arn", "rolesanywhere", "profile/", isResource)
+	profile, err := s.arn("profile-arn")
 	if err != nil {
 		return err
 	}
-	role, err := s.arn("role-arn", "iam", "role/", isRole)
+	role, err := s.arn("role-arn")
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,15 @@ func (s source) arns(c *Config) error {
 	return nil
 }
 
-func (s source) arn(name, service, kind string, resource func(string) bool) (arn.ARN, error) {
+// arn is one of the three, by the setting's name.
+func (s source) arn(name string) (arn.ARN, error) {
+	service, kind, resource := "rolesanywhere", "trust-anchor/", isResource
+	switch name {
+	case "profile-arn":
+		kind = "profile/"
+	case "role-arn":
+		service, kind, resource = "iam", "role/", isRole
+	}
 	value, where := s.lookup(name)
 	value = strings.TrimSpace(value)
 	if value == "" {

@@ -148,8 +148,13 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 	if c.Certificate == "" {
 		return Config{}, s.missing("certificate")
 	}
-	if c.RoleSessionName != "" && !isSessionName(c.RoleSessionName) {
-		return Config{}, invalid(s.where("role-session-name"), "%q: 2 to 64 letters, digits and _+=,.@- are taken", c.RoleSessionName)
+	return c, s.sessionName()
+}
+
+func (s source) sessionName() error {
+	name, where := s.lookup("role-session-name")
+	if name != "" && !isSessionName(name) {
+		return invalid(where, "%q: 2 to 64 letters, digits and _+=,.@- are taken", name)
 	}
-	return c, nil
+	return nil
 }

@@ -19,15 +19,8 @@ func Set(path string, data []byte, profile, key, value string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(FileSettings(), func(s Setting) bool { return s.Name == key }) {
-		known := make([]string, 0, len(FileSettings()))
-		for _, s := range FileSettings() {
-			known = append(known, s.Name)
-		}
-		if near := Nearest(key, known); near != "" {
-			return nil, &Error{Where: key, Err: fmt.Errorf("unknown setting %q (is it %q?)", key, near)}
-		}
-		return nil, &Error{Where: key, Err: fmt.Errorf("unknown setting %q (known: %s)", key, strings.Join(known, ", "))}
+	if err := checkKey(key); err != nil {
+		return nil, err
 	}
 	if err := checkWritten(key, value); err != nil {
 		return nil, err
@@ -44,7 +37,21 @@ func Set(path string, data []byte, profile, key, value string) ([]byte, error) {
 			return after, nil
 		}
 	}
-	return nil, fmt.Errorf("editing %s: its YAML is of a kind that can't be edited here; change it by hand", path)
+	return nil, errByHand(path)
+}
+
+func checkKey(key string) error {
+	known := make([]string, 0, len(FileSettings()))
+	for _, s := range FileSettings() {
+		known = append(known, s.Name)
+	}
+	if slices.Contains(known, key) {
+		return nil
+	}
+	if near := Nearest(key, known); near != "" {
+		return &Error{Where: key, Err: fmt.Errorf("unknown setting %q (is it %q?)", key, near)}
+	}
+	return &Error{Where: key, Err: fmt.Errorf("unknown setting %q (known: %s)", key, strings.Join(known, ", "))}
 }
 
 // checkWritten refuses what may be a secret: nothing of the kind is in the file.
@@ -55,6 +62,11 @@ func checkWritten(key, value string) error {
 		}
 	}
 	return CheckSetting(key, key, value)
+}
+
+// errByHand: what an edit would leave does not hold what it should.
+func errByHand(path string) error {
+	return fmt.Errorf("editing %s: its YAML is of a kind that can't be edited here; change it by hand", path)
 }
 
 func checkEdit(path string, data []byte, profile string) (*file, error) {
@@ -149,17 +161,17 @@ func AddProfile(path string, data []byte, profile string, values map[string]stri
 	after := slices.Concat(data[:at], []byte(text), data[at:])
 	f, err := parse(path, after)
 	if err != nil {
-		return nil, fmt.Errorf("editing %s: its YAML is of a kind that can't be edited here; change it by hand", path)
+		return nil, errByHand(path)
 	}
 	for key, value := range values {
 		if f.sections[profile][key].value != value {
-			return nil, fmt.Errorf("editing %s: its YAML is of a kind that can't be edited here; change it by hand", path)
+			return nil, errByHand(path)
 		}
 	}
 	f.sections[profile] = nil
 	before.sections[profile] = nil
 	if !sameBut(before, f, "", "") {
-		return nil, fmt.Errorf("editing %s: its YAML is of a kind that can't be edited here; change it by hand", path)
+		return nil, errByHand(path)
 	}
 	return after, nil
 }

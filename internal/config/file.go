@@ -107,7 +107,12 @@ type entry struct {
 	line  int
 }
 
-func (e entry) where(key string) string { return fmt.Sprintf("%s (%s:%d)", key, e.path, e.line) }
+func (e entry) where(key string) string {
+	if e.path == "" { // it is in no file yet
+		return key
+	}
+	return fmt.Sprintf("%s (%s:%d)", key, e.path, e.line)
+}
 
 // section is a profile, or the default.
 type section map[string]entry

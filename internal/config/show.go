@@ -42,20 +42,26 @@ type Profile struct {
 	Name   string            `json:"name"`
 	File   string            `json:"file"`
 	Values map[string]string `json:"values"`
+	// Inherited are the values that hold for it and stand in the default, or in
+	// another file.
+	Inherited map[string]string `json:"inherited,omitempty"`
 }
 
 // Profiles are those of all configuration files, the user's first; the default
 // of a file stands before its profiles if it holds anything.
 func Profiles(flags map[string]string, getenv func(string) string) ([]Profile, error) {
 	var found []Profile
+	var files []*file
 	for _, p := range (source{flags: flags, getenv: getenv}).places() {
 		f, err := readFile(p, getenv)
 		if err != nil {
 			return nil, err
 		}
-		if f == nil {
-			continue
+		if f != nil {
+			files = append(files, f)
 		}
+	}
+	for _, f := range files {
 		for _, name := range append([]string{DefaultProfile}, f.order...) {
 			section := f.sections[name]
 			if name == DefaultProfile && len(section) == 0 {
@@ -65,7 +71,7 @@ func Profiles(flags map[string]string, getenv func(string) string) ([]Profile, e
 			for key, e := range section {
 				values[key] = shownValue(key, e.value)
 			}
-			found = append(found, Profile{Name: name, File: f.path, Values: values})
+			found = append(found, Profile{Name: name, File: f.path, Values: values, Inherited: inherited(files, f, name)})
 		}
 	}
 	return found, nil
