@@ -50,8 +50,8 @@ func checkOutput(output string) error {
 func newConfigListCmd(a *app) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the profiles",
+		Use:   "list",
+		Short: "List the profiles",
 		Long: `List the profiles. "(default)" stands behind a value that the profile has from the
 default.`,
 		Example: "  eks-x509 config list",
