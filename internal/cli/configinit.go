@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,7 +13,6 @@ import (
 	"github.com/eks-x509/eks-x509/internal/safefile"
 	"github.com/eks-x509/eks-x509/internal/safetext"
 	"github.com/eks-x509/eks-x509/internal/session"
-	"github.com/eks-x509/eks-x509/internal/term"
 )
 
 func newConfigInitCmd(a *app) *cobra.Command {
@@ -22,8 +21,11 @@ func newConfigInitCmd(a *app) *cobra.Command {
 		Short: "Make a profile: asks at the terminal for what no flag gives",
 		Long: `Make a profile, or without --profile the default, in the user's configuration
 file, with a comment for each value. What no flag gives is asked for at the
-terminal. The ARNs are checked against each other and the certificate against its
-key before anything is written.`,
+terminal; an answer that is not accepted is asked for again. The ARNs are checked
+against each other and the certificate against its key before anything is written.
+
+A profile has from the default what it does not set. If nothing is given for it,
+each value of the default is shown, and Enter keeps it.`,
 		Example: `  eks-x509 config init
   eks-x509 config init --profile prod --certificate me.pem --private-key me.key \
     --trust-anchor-arn … --profile-arn … --role-arn … --cluster-name prod`,
@@ -67,15 +69,8 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	values := map[string]string{} // what is to be written
-	has := map[string]bool{}
-	for _, v := range held {
-		has[v.Name] = true
-		if v.Origin == "--"+v.Name || strings.HasPrefix(v.Origin, "EKS_X509_") && !strings.Contains(v.Name, "cache") {
-			values[v.Name] = v.Value
-		}
-	}
-	if err := a.askMissing(ctx, has, values); err != nil {
+	values, err := a.interview(ctx, profile, flags, getenv, held)
+	if err != nil {
 		return err
 	}
 	for name, value := range values {
@@ -115,6 +110,39 @@ func runConfigInit(ctx context.Context, a *app, cmd *cobra.Command) error {
 	return nil
 }
 
+// interview is what is to be written: what was given, and the answers.
+func (a *app) interview(ctx context.Context, profile string, flags map[string]string, getenv func(string) string, held []config.Value) (map[string]string, error) {
+	i := interview{app: a, getenv: getenv, flags: maps.Clone(flags), has: map[string]bool{}, inherited: map[string]string{}, values: map[string]string{}}
+	var names []string
+	for _, v := range held {
+		i.has[v.Name] = true
+		switch {
+		case v.Origin == "--"+v.Name || strings.HasPrefix(v.Origin, "EKS_X509_") && !strings.Contains(v.Name, "cache"):
+			i.values[v.Name] = v.Value
+		case strings.HasPrefix(v.Origin, v.Name+" ("): // of a file
+			i.inherited[v.Name] = v.Value
+			names = append(names, v.Name)
+		}
+	}
+	if profile == config.DefaultProfile {
+		i.inherited = nil
+	} else if len(names) > 0 {
+		a.notice(fmt.Sprintf("profile %s has from the default: %s; only what differs is written", profile, strings.Join(names, ", ")))
+	}
+	if len(i.values) > 0 {
+		i.inherited = nil // what differs was given
+	}
+	inherits := len(i.inherited) > 0
+	if err := i.run(ctx); err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(i.values, func(name, value string) bool { return inherits && i.inherited[name] == value })
+	if inherits && len(i.values) == 0 {
+		return nil, misuse("nothing of profile %q would differ from the default: give at least one setting", profile)
+	}
+	return i.values, nil
+}
+
 // profileOptions make a command use the profile that was just written.
 func profileOptions(cmd *cobra.Command, profile string) string {
 	options := ""
@@ -140,43 +168,6 @@ type profileExistsError struct{ profile, path string }
 
 func (e *profileExistsError) Error() string {
 	return fmt.Sprintf("profile %q is already in %s", e.profile, e.path)
-}
-
-// askMissing asks at the terminal for what a session needs and nothing gives yet.
-func (a *app) askMissing(ctx context.Context, has map[string]bool, values map[string]string) error {
-	certificate, asked := has["certificate"], false
-	for _, question := range []struct {
-		name, text string
-		optional   bool
-	}{
-		{"certificate", "Certificate file (PEM, DER or PKCS#12)", false},
-		{"private-key", "Private key file (empty: it is in the certificate's file)", true},
-		{"trust-anchor-arn", "Trust anchor ARN", false},
-		{"profile-arn", "Roles Anywhere profile ARN", false},
-		{"role-arn", "Role ARN", false},
-		{"cluster-name", "EKS cluster name (empty: none)", true},
-	} {
-		if has[question.name] || question.name == "private-key" && certificate || question.name == "cluster-name" && !asked {
-			continue
-		}
-		answer, err := term.ReadLine(ctx, question.text+": ")
-		if errors.Is(err, term.ErrNoTerminal) {
-			return misuse("no --%s given, and no terminal to ask at", question.name)
-		}
-		if err != nil {
-			return err
-		}
-		asked = true
-		if err := config.CheckSetting(question.name, question.name, answer); err != nil {
-			return err
-		}
-		if answer = strings.TrimSpace(answer); answer != "" {
-			values[question.name] = answer
-		} else if !question.optional {
-			return misuse("no --%s given", question.name)
-		}
-	}
-	return nil
 }
 
 // variablesBut is the environment without some variables, HOME maybe: paths are expanded.

@@ -33,26 +33,31 @@ func (s source) arns(c *Config) error {
 	if err != nil {
 		return err
 	}
+	if profile.Region != anchor.Region {
+		return invalid(s.where("profile-arn"), "its region is %q and the trust anchor's %q: both must be of one region", profile.Region, anchor.Region)
+	}
+	if err := s.sameAccount("profile-arn", profile, anchor); err != nil {
+		return err
+	}
 	role, err := s.arn("role-arn")
 	if err != nil {
 		return err
 	}
-	if profile.Region != anchor.Region {
-		return invalid(s.where("profile-arn"), "its region is %q and the trust anchor's %q: both must be of one region", profile.Region, anchor.Region)
-	}
-	for _, other := range []struct {
-		name string
-		arn  arn.ARN
-	}{{"profile-arn", profile}, {"role-arn", role}} {
-		if got, want := other.arn.AccountID, anchor.AccountID; got != want {
-			return invalid(s.where(other.name), "its account is %q and the trust anchor's %q: all must be of one account", got, want)
-		}
-		if got, want := other.arn.Partition, anchor.Partition; got != want {
-			return invalid(s.where(other.name), "its partition is %q and the trust anchor's %q: all must be of one partition", got, want)
-		}
+	if err := s.sameAccount("role-arn", role, anchor); err != nil {
+		return err
 	}
 	c.TrustAnchorARN, c.ProfileARN, c.RoleARN = anchor.String(), profile.String(), role.String()
 	c.SessionRegion = anchor.Region
+	return nil
+}
+
+func (s source) sameAccount(name string, other, anchor arn.ARN) error {
+	if got, want := other.AccountID, anchor.AccountID; got != want {
+		return invalid(s.where(name), "its account is %q and the trust anchor's %q: all must be of one account", got, want)
+	}
+	if got, want := other.Partition, anchor.Partition; got != want {
+		return invalid(s.where(name), "its partition is %q and the trust anchor's %q: all must be of one partition", got, want)
+	}
 	return nil
 }
 

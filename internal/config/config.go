@@ -148,7 +148,10 @@ func Load(flags map[string]string, getenv func(string) string) (Config, error) {
 	if c.Certificate == "" {
 		return Config{}, s.missing("certificate")
 	}
-	return c, s.sessionName()
+	if err := s.sessionName(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
 }
 
 func (s source) sessionName() error {

@@ -156,7 +156,7 @@ func TestLoadRefusals(t *testing.T) {
 		{"a switch that is none", minimal(), env("EKS_X509_NO_VERIFY_SSL", "perhaps"), "EKS_X509_NO_VERIFY_SSL", "true or false is needed"},
 		{"a switch of the SDK's", minimal(), env("AWS_USE_FIPS_ENDPOINT", "perhaps"), "AWS_USE_FIPS_ENDPOINT", "true or false is needed"},
 		{"a flag that is empty hides the variable", with("role-arn", ""), env("EKS_X509_ROLE_ARN", role), "--role-arn", "invalid --role-arn: it is empty"},
-		{"a proxy that is no URL", minimal(), env("HTTPS_PROXY", "http://u:hunter2%zz@h:1"), "HTTPS_PROXY", "invalid HTTPS_PROXY: the user name or the password has a %"},
+		{"a proxy that is no URL", minimal(), env("HTTPS_PROXY", "http://u:hunter2%zz@h:1"), "HTTPS_PROXY", "invalid HTTPS_PROXY: the user name or the password has a percent sign"},
 		{"two passwords", with("pkcs8-password", "hunter2", "key-password-file", "f"), env(), "--pkcs8-password", "exclude each other"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,8 +24,8 @@ func proxy(getenv func(string) string) (func(*http.Request) (*url.URL, error), e
 		}
 		value := getenv(variable)
 		if value != "" && name != "NO_PROXY" {
-			if fault := proxyFault(value); fault != "" {
-				return nil, invalid(variable, "%s", fault)
+			if fault := proxyFault(value); fault != nil {
+				return nil, invalid(variable, "%w", fault)
 			}
 		}
 		values[name] = value
@@ -34,55 +35,55 @@ func proxy(getenv func(string) string) (func(*http.Request) (*url.URL, error), e
 	return func(r *http.Request) (*url.URL, error) { return choose(r.URL) }, nil
 }
 
-// proxyFault says what is wrong with the address of a proxy, or "". It quotes
+// proxyFault says what is wrong with the address of a proxy, or nil. It quotes
 // nothing of the address, which may hold a password. Where a character in the
 // password ends the authority of the URL, what is left of the password would be
 // used as the host.
-func proxyFault(address string) string {
+func proxyFault(address string) error {
 	const form = "a URL such as http://proxy:3128 is needed"
 	if strings.TrimSpace(address) != address {
-		return "white space or a line end before or after the URL; remove it"
+		return errors.New("white space or a line end before or after the URL; remove it")
 	}
 	if strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "white space or a control character in the URL; in a user name or a password, write a space as %20"
+		return errors.New("white space or a control character in the URL; in a user name or a password, write a space as %20")
 	}
 	if strings.Trim(address, `"'`) != address {
-		return "quotation marks around the URL; remove them"
+		return errors.New("quotation marks around the URL; remove them")
 	}
 	if !strings.Contains(address, "://") {
 		address = "http://" + address // as httpproxy does
 	}
 	scheme, rest, _ := strings.Cut(address, "://")
 	if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, strings.ToLower(scheme)) {
-		return form + " (supported: http, https, socks5, socks5h)"
+		return errors.New(form + " (supported: http, https, socks5, socks5h)")
 	}
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		if fault := userinfoFault(rest[:at]); fault != "" {
+		if fault := userinfoFault(rest[:at]); fault != nil {
 			return fault
 		}
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") || u.Fragment != "" || u.ForceQuery || u.RawQuery != "" || !isPort(u.Port()) {
-		return form + "; in a user name or a password, write " + escapes
+		return errors.New(form + "; in a user name or a password, write " + escapes)
 	}
-	return ""
+	return nil
 }
 
 const escapes = `@ as %40, # as %23, % as %25, / as %2F, ? as %3F and \ as %5C`
 
 // userinfoFault checks user and password, as they stand before the last @.
-func userinfoFault(userinfo string) string {
+func userinfoFault(userinfo string) error {
 	user, _, _ := strings.Cut(userinfo, ":")
 	switch {
 	case strings.Contains(user, `\`):
-		return `a backslash in the user name; write it as %5C, such as http://DOMAIN%5CUSER:PASSWORD@proxy:3128`
+		return errors.New(`a backslash in the user name; write it as %5C, such as http://DOMAIN%5CUSER:PASSWORD@proxy:3128`)
 	case strings.ContainsAny(userinfo, `@#/?\`):
-		return "the user name or the password has a character that must be encoded; write " + escapes
+		return errors.New("the user name or the password has a character that must be encoded; write " + escapes)
 	}
 	if _, err := url.PathUnescape(userinfo); err != nil {
-		return "the user name or the password has a % that must be encoded; write " + escapes
+		return errors.New("the user name or the password has a percent sign that must be encoded; write " + escapes)
 	}
-	return ""
+	return nil
 }
 
 func isPort(s string) bool {

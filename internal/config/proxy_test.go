@@ -26,7 +26,7 @@ func TestProxyAddresses(t *testing.T) {
 		"http://planted:p@ss@proxy":     encode, "planted:p@ss@proxy:3128": encode, "http://planted@example.org:pw@proxy:3128": encode, "http://planted:@@proxy": encode,
 		"http://planted:p#w@proxy": encode, "http://planted:p@ss#w@proxy": encode, "http://planted#:w@proxy": encode, "http://planted:#@proxy": encode,
 		"http://planted:1/w@proxy": encode, "http://planted:p/w@proxy": encode, "http://planted:p?w@proxy": encode,
-		"http://planted:%zz@proxy": "a % that must be encoded", "http://planted:100%@proxy": "a % that must be encoded", "http://planted:%4@proxy:1": "a % that must be encoded",
+		"http://planted:%zz@proxy": "a percent sign that must be encoded", "http://planted:100%@proxy": "a percent sign that must be encoded", "http://planted:%4@proxy:1": "a percent sign that must be encoded",
 
 		"http://": form, "://proxy:3128": form, "//proxy:3128": form, "http:/proxy:3128": form, "http:proxy:3128": form, "http://:3128": form, ":3128": form,
 		"http://proxy:port": form, "http://proxy:99999": form, "http://proxy:0": form, "http://proxy:": form, "http://proxy#x": form, "http://proxy?x": form, "http://proxy?": form,
