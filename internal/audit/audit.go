@@ -3,17 +3,22 @@
 // that it gave; the API server's audit log names the access key and what it
 // did. This package reads both and joins them.
 //
-// It reads each log once. The sessions stay in memory, the actions do not: they
-// are sorted by time, on disk where they are many. The stages of an action, and
-// the copies of one that was delivered twice, are next to each other then, so
-// that they are counted as one however far apart they were in the logs.
+// It reads each log once. Nothing that there are many of stays in memory: what an
+// action is joined by is, in some 100 bytes a session; sessions, certificates and
+// actions are on disk where they are many. Actions are sorted by session and time.
+// The stages of an action, and the copies of one that was delivered twice, are next
+// to each other then, so that they are counted as one however far apart they were
+// in the logs. Sessions and actions that are sorted alike are then read side by
+// side, and so are the sessions of a certificate one behind the other.
 //
 //	https://docs.aws.amazon.com/rolesanywhere/latest/userguide/logging-using-cloudtrail.html
 //	https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
 package audit
 
 import (
+	"cmp"
 	"io"
+	"iter"
 	"time"
 )
 
@@ -222,27 +227,37 @@ type Options struct {
 	Workers int    // that parse; 0: one a processor
 
 	// Tests make these small.
-	memory int // to sort in; 0: sortMemory
+	memory int // to sort in, and of what is stored; 0: sortMemory, spillSize
 	held   int // of sessions, in bytes; 0: maxHeld
 	block  int // to read at once; 0: blockSize
 }
 
-// Result is what the logs told. It must be closed.
+func (o Options) spill() int { return cmp.Or(o.memory, spillSize) }
+
+// Result is what the logs told. It must be closed. What there is one of for each
+// session is read from disk if it is much, so that an error may come instead.
 type Result struct {
-	Sessions []*Session // by From
-	Folded   Folded     // what is not in Sessions
-	Subjects []Subject  // by First; at the end those without a certificate
-	Findings []Finding
+	Sessions iter.Seq2[*Session, error] // by From; then those that CloudTrail has no event for, by First
+	Subjects iter.Seq2[*Subject, error] // by First; at the end those without a certificate
+	Findings iter.Seq2[Finding, error]  // by Time
+	Totals   Totals                     // of these
+	Folded   Folded                     // what is not in Sessions
 	Damage   []Damage
 	Ignored  []Ignored // what is known to be no event, by What
 	Counts   Counts
 
-	denied  bool // only what was denied is asked for
-	kept    bool // Options.Actions
-	foldAll bool // Options.Fold
-	index   *index
-	unknown map[string]*Session
+	options Options
+	filter  *filter
 	held    *held
-	sorters []*sorter
-	dir     string // Options.TempDir
+	sorters []*sorter // of actions
+	closers []func() error
+
+	sessions           store
+	subjects, findings *sorter
+	known              int           // sessions that CloudTrail has events for
+	places             chunks[int64] // of a session, by its number; -1: it is not shown
+	numbers            map[hash]int  // of the others
 }
+
+// Totals are how many there are of what a Result has.
+type Totals struct{ Sessions, Subjects, Findings, Actions int64 }

@@ -231,8 +231,8 @@ func TestMemory(t *testing.T) {
 		for _, d := range r.Damage {
 			why += d.Why
 		}
-		if want := int64(max(c.ids, c.many)); r.Sessions[0].Actions != want || why != c.why {
-			t.Errorf("%s: %d actions, want %d; damage %+v", name, r.Sessions[0].Actions, want, r.Damage)
+		if want := int64(max(c.ids, c.many)); sessionsOf(t, r)[0].Actions != want || why != c.why {
+			t.Errorf("%s: %d actions, want %d; damage %+v", name, sessionsOf(t, r)[0].Actions, want, r.Damage)
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
@@ -299,7 +299,7 @@ func TestTemporaryFiles(t *testing.T) {
 		t.Errorf("no folder: %v", err)
 	}
 	// Without actions nothing stays open.
-	if r, err = Run(context.Background(), nil, log(lines(t, events...)), Options{TempDir: dir, memory: 1000}); err != nil || r.Sessions[0].Actions != 50 {
+	if r, err = Run(context.Background(), nil, log(lines(t, events...)), Options{TempDir: dir, memory: 1000}); err != nil || sessionsOf(t, r)[0].Actions != 50 {
 		t.Errorf("%+v %v", r, err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {

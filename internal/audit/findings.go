@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,14 +19,9 @@ const (
 	maxKeys = 20
 )
 
-// findings watches the actions as they pass, in the order of time.
-type findings struct {
-	revoked  Revoked
-	sessions map[*Session]*watch
-}
-
-// watch is what is to be remembered of a session.
+// watch watches the actions of a session as they pass, in the order of time.
 type watch struct {
+	revoked                Revoked
 	afterEnd, afterRevoked int64
 	firstEnd, firstRevoked time.Time
 	moved                  time.Time // when the second address came
@@ -37,23 +31,14 @@ type watch struct {
 	last                   time.Time // of these
 }
 
-func newFindings(revoked Revoked) *findings {
-	return &findings{revoked, map[*Session]*watch{}}
-}
-
-func (f *findings) action(a *Action) {
+func (w *watch) action(a *Action) {
 	s := a.session
-	w := f.sessions[s]
-	if w == nil {
-		w = &watch{}
-		f.sessions[s] = w
-	}
 	if end := s.Certificate.NotAfter; !end.IsZero() && a.Time.After(end) {
 		if w.afterEnd++; w.afterEnd == 1 {
 			w.firstEnd = a.Time
 		}
 	}
-	if at, ok := f.revoked.at(s.Certificate); ok && a.Time.After(at) {
+	if at, ok := w.revoked.at(s.Certificate); ok && a.Time.After(at) {
 		if w.afterRevoked++; w.afterRevoked == 1 {
 			w.firstRevoked = a.Time
 		}
@@ -83,21 +68,7 @@ func (w *watch) deny(t time.Time) {
 	w.uncounted, w.last = 0, t
 }
 
-// all are the findings, by time.
-func (f *findings) all(sessions []*Session) []Finding {
-	list := slices.Concat(addresses(sessions), names(sessions))
-	for _, s := range sessions {
-		if w := f.sessions[s]; w != nil {
-			list = append(list, w.findings(s, f.revoked)...)
-		}
-	}
-	slices.SortStableFunc(list, func(a, b Finding) int {
-		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Detail, b.Detail))
-	})
-	return list
-}
-
-func (w *watch) findings(s *Session, revoked Revoked) (list []Finding) {
+func (w *watch) findings(s *Session) (list []Finding) {
 	add := func(kind string, at time.Time, format string, args ...any) {
 		f := Finding{Kind: kind, Detail: fmt.Sprintf(format, args...), Serial: s.Certificate.Serial, Subject: s.Certificate.Subject, Time: at}
 		if s.AccessKeyID != "" {
@@ -109,7 +80,7 @@ func (w *watch) findings(s *Session, revoked Revoked) (list []Finding) {
 		add(FindingAfterEnd, w.firstEnd, "%s after the certificate's end at %s", plural(w.afterEnd, "action"), stamp(s.Certificate.NotAfter))
 	}
 	if w.afterRevoked > 0 {
-		at, _ := revoked.at(s.Certificate)
+		at, _ := w.revoked.at(s.Certificate)
 		add(FindingRevoked, w.firstRevoked, "%s after the certificate was revoked at %s", plural(w.afterRevoked, "action"), stamp(at))
 	}
 	if !w.moved.IsZero() && s.AccessKeyID != "" {
@@ -121,83 +92,49 @@ func (w *watch) findings(s *Session, revoked Revoked) (list []Finding) {
 	return list
 }
 
-// addresses finds certificates whose sessions were asked for from many.
-func addresses(sessions []*Session) (list []Finding) {
-	type seen struct {
-		from []string
-		at   time.Time
-		keys []string
+// Of findings that nothing else tells apart, those of certificates come first.
+const (
+	findingOfCertificate = iota
+	findingOfName
+	findingOfSession
+)
+
+// finding tells of one, by time. number is that of the first session it is of.
+func (t *teller) finding(f *Finding, of byte, number int) error {
+	key := appendOrder(nil, nanos(f.Time))
+	for _, text := range [...]string{f.Kind, f.Detail} {
+		key = append(append(key, text...), 0)
 	}
-	byCertificate := map[Certificate]*seen{}
-	var order []Certificate
-	for _, s := range sessions {
-		if s.Unknown || s.Parent != "" || s.Certificate == (Certificate{}) {
-			continue
-		}
-		c := byCertificate[s.Certificate]
-		if c == nil {
-			c = &seen{}
-			byCertificate[s.Certificate] = c
-			order = append(order, s.Certificate)
-		}
-		before := len(c.from)
-		if c.from = include(c.from, s.SourceIP); len(c.from) > before {
-			c.keys = append(c.keys, s.AccessKeyID)
-			if len(c.from) == manyAddresses {
-				c.at = s.From
-			}
-		}
-	}
-	for _, c := range order {
-		if got := byCertificate[c]; len(got.from) >= manyAddresses {
-			list = append(list, Finding{Kind: FindingManyAddresses, Serial: c.Serial, Subject: c.Subject, Time: got.at, AccessKeyIDs: keys(got.keys),
-				Detail: fmt.Sprintf("sessions were asked for from %s: %s", atLeast(len(got.from), "address"), strings.Join(got.from, ", "))})
-		}
-	}
-	return list
+	t.Totals.Findings++
+	return t.findings.put(keyed(appendKnown(append(key, of), number), appendFinding(nil, f)))
 }
 
-// names finds sessions whose name is not the serial number of their certificate.
+// manyFrom is of a certificate whose sessions were asked for from many addresses.
+func manyFrom(c *Certificate, from, ids []string, at time.Time) Finding {
+	return Finding{Kind: FindingManyAddresses, Serial: c.Serial, Subject: c.Subject, Time: at, AccessKeyIDs: keys(ids),
+		Detail: fmt.Sprintf("sessions were asked for from %s: %s", atLeast(len(from), "address"), strings.Join(from, ", "))}
+}
+
+// misnamed finds a session whose name is not the serial number of its certificate.
 // Roles Anywhere gives it that name, unless the profile lets the caller choose.
-func names(sessions []*Session) (list []Finding) {
-	owners := map[string]string{}
-	for _, s := range sessions {
-		if s.Certificate.Issuer != "" {
-			owners[s.Certificate.Serial] = s.Certificate.Subject
-		}
+func misnamed(s *Session) bool {
+	// Without a whole certificate its serial number may be from the name itself.
+	if s.Unknown || s.Parent != "" || s.Certificate.Issuer == "" || s.Name == "" || s.Name == s.Certificate.Serial {
+		return false
 	}
-	type named struct {
-		certificate Certificate
-		name        string
+	n, ok := hexSerial(s.Name)
+	return !ok || n != s.Certificate.Serial
+}
+
+// finding tells of a name. owner is the subject of the certificate whose serial
+// number it is.
+func (g *misname) finding(owner string) Finding {
+	c, name := &g.first.Certificate, g.first.Name
+	detail := fmt.Sprintf("%s named %q, which is not the certificate's serial number %s: whoever asked chose the name", plural(g.sessions, "session"), name, c.Serial)
+	if owner != "" {
+		detail += "; it is the serial number of the certificate of " + owner
 	}
-	byName := map[named][]*Session{}
-	var order []named
-	for _, s := range sessions {
-		// Without a whole certificate its serial number may be from the name itself.
-		if s.Unknown || s.Parent != "" || s.Certificate.Issuer == "" || s.Name == "" || s.Name == s.Certificate.Serial {
-			continue
-		}
-		if n, ok := hexSerial(s.Name); ok && n == s.Certificate.Serial {
-			continue
-		}
-		k := named{s.Certificate, s.Name}
-		if byName[k] == nil {
-			order = append(order, k)
-		}
-		byName[k] = append(byName[k], s)
-	}
-	for _, k := range order {
-		detail := fmt.Sprintf("%s named %q, which is not the certificate's serial number %s: whoever asked chose the name", plural(int64(len(byName[k])), "session"), k.name, k.certificate.Serial)
-		if n, ok := hexSerial(k.name); ok && owners[n] != "" {
-			detail += "; it is the serial number of the certificate of " + owners[n]
-		}
-		var ids []string
-		for _, s := range byName[k] {
-			ids = append(ids, s.AccessKeyID)
-		}
-		list = append(list, Finding{Kind: FindingSessionName, Detail: detail, Serial: k.certificate.Serial, Subject: k.certificate.Subject, AccessKeyIDs: keys(ids), Time: byName[k][0].From})
-	}
-	return list
+	return Finding{Kind: FindingSessionName, Detail: detail, Serial: c.Serial, Subject: c.Subject, AccessKeyIDs: keys(g.keys), Time: g.first.From}
 }
 
 func keys(all []string) []string {

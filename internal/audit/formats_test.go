@@ -185,11 +185,11 @@ func TestCertificateForms(t *testing.T) {
 		e["requestParameters"].(m)["cert"] = der
 	})
 	r := audit(t, log(lines(t, with, without, refused, refused)), nil, Options{})
-	if len(r.Subjects) != 1 || r.Subjects[0].Sessions != 2 || r.Subjects[0].Refused != 1 || r.Subjects[0].Certificate.Issuer != "CN=Root" {
-		t.Errorf("%+v", r.Subjects)
+	if len(subjectsOf(t, r)) != 1 || subjectsOf(t, r)[0].Sessions != 2 || subjectsOf(t, r)[0].Refused != 1 || subjectsOf(t, r)[0].Certificate.Issuer != "CN=Root" {
+		t.Errorf("%+v", subjectsOf(t, r))
 	}
-	if !r.Subjects[0].Last.Equal(at(2)) || !r.Subjects[0].First.Equal(at(0)) || r.Counts.Duplicates != 1 {
-		t.Errorf("%+v %+v", r.Subjects[0], r.Counts)
+	if !subjectsOf(t, r)[0].Last.Equal(at(2)) || !subjectsOf(t, r)[0].First.Equal(at(0)) || r.Counts.Duplicates != 1 {
+		t.Errorf("%+v %+v", subjectsOf(t, r)[0], r.Counts)
 	}
 }
 

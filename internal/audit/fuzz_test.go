@@ -173,5 +173,5 @@ func summary(t *testing.T, trail, cluster []Input) string {
 		t.Fatal(err)
 	}
 	r.Counts.Bytes, r.Counts.Damaged = 0, 0
-	return b.String() + encode(t, r.Counts) + encode(t, r.Subjects) + encode(t, r.Findings)
+	return b.String() + encode(t, r.Counts) + encode(t, subjectsOf(t, r)) + encode(t, findingsOf(t, r))
 }

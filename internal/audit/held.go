@@ -6,16 +6,22 @@ import (
 	"sync/atomic"
 )
 
-// What grows with a log is bounded: actions are sorted on disk; sessions, refused
-// calls, and what is told of them, are in memory up to maxHeld.
+// What grows with a log is on disk: sessions, certificates, findings and actions.
+// In memory is what they are joined by, up to maxHeld.
 const (
-	// maxHeld is for all sessions, in bytes. It is enough for about 300,000.
-	maxHeld = 512 << 20
-	// sessionCost is that of a session besides its texts: itself, its places in the
-	// index, its findings, and the certificate's line.
-	sessionCost = 1536
-	// seenCost is that of an event ID besides its text.
-	seenCost = 64
+	// maxHeld is for all sessions, in bytes. It is enough for about 11 million.
+	maxHeld = 2 << 30
+	// sessionCost is what of a session is in memory at most: first its row and its
+	// place by access key, then its place in the index.
+	sessionCost = 144
+	// seenCost is that of an event ID.
+	seenCost = 40
+	// wantedCost is that of a serial number that is looked for.
+	wantedCost = 80
+	// unknownCost is that of a session that CloudTrail has no event for, and placeCost
+	// that of any session's place on disk.
+	unknownCost = 48
+	placeCost   = 8
 	// maxText is how much of a text of a log is held, in bytes. The longest that
 	// AWS and Kubernetes write, an ARN, a user agent or a path, is shorter.
 	maxText = 4 << 10
@@ -48,13 +54,6 @@ func (h *held) err() error {
 		return &TooManyError{h.limit}
 	}
 	return nil
-}
-
-// cost is about what s takes.
-func (s *Session) cost() int {
-	c := &s.Certificate
-	return sessionCost + len(s.AccessKeyID) + len(s.AssumedRoleARN) + len(s.RoleARN) + len(s.Name) + len(s.SourceIdentity) + len(s.Parent) + len(s.TrustAnchorARN) +
-		len(s.ProfileARN) + len(s.SourceIP) + len(s.UserAgent) + len(s.Region) + len(s.EventID) + len(c.Subject) + len(c.Issuer) + len(c.Serial)
 }
 
 // cut is the beginning of what is longer than maxText, whole characters of it.

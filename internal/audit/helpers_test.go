@@ -100,7 +100,7 @@ func told(t testing.TB, r *Result) string {
 	t.Helper()
 	counts := r.Counts
 	counts.Bytes = 0
-	b, err := json.MarshalIndent(map[string]any{"sessions": r.Sessions, "subjects": r.Subjects, "findings": r.Findings, "counts": counts, "timeline": timeline(t, r)}, "", " ")
+	b, err := json.MarshalIndent(map[string]any{"sessions": sessionsOf(t, r), "subjects": subjectsOf(t, r), "findings": findingsOf(t, r), "counts": counts, "timeline": timeline(t, r)}, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,3 +180,19 @@ func lines(t testing.TB, events ...m) string {
 func encodeCertificate(p *minica.Pair) string {
 	return base64.StdEncoding.EncodeToString(p.Certificate.Raw)
 }
+
+// every is all of a list of a result; an error ends the test.
+func every[T any](t testing.TB, seq iter.Seq2[T, error]) (list []T) {
+	t.Helper()
+	for v, err := range seq {
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+func sessionsOf(t testing.TB, r *Result) []*Session { t.Helper(); return every(t, r.Sessions) }
+func subjectsOf(t testing.TB, r *Result) []*Subject { t.Helper(); return every(t, r.Subjects) }
+func findingsOf(t testing.TB, r *Result) []Finding  { t.Helper(); return every(t, r.Findings) }

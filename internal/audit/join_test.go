@@ -88,7 +88,7 @@ func TestJoin(t *testing.T) {
 	if r.Counts.Others != 2 || r.Counts.KubernetesEvents != int64(len(events)) || r.Counts.CloudTrailEvents != 12 {
 		t.Errorf("%+v", r.Counts)
 	}
-	for _, s := range r.Sessions {
+	for _, s := range sessionsOf(t, r) {
 		if s.AccessKeyID == "ASIAD" && s.Certificate.Subject != "CN=carol" {
 			t.Errorf("chained, years later: %+v", s)
 		}
@@ -106,13 +106,13 @@ func TestAssumeRoleByService(t *testing.T) {
 	e["userIdentity"] = m{"type": "AWSService", "invokedBy": "rolesanywhere.amazonaws.com"}
 	e["requestParameters"].(m)["sourceIdentity"] = "CN=alice"
 	r := audit(t, log(lines(t, e)), nil, Options{})
-	if len(r.Sessions) != 1 || r.Sessions[0].Certificate != (Certificate{Subject: "CN=alice", Serial: "c8"}) || r.Sessions[0].Parent != "" {
-		t.Errorf("%+v", r.Sessions)
+	if len(sessionsOf(t, r)) != 1 || sessionsOf(t, r)[0].Certificate != (Certificate{Subject: "CN=alice", Serial: "c8"}) || sessionsOf(t, r)[0].Parent != "" {
+		t.Errorf("%+v", sessionsOf(t, r))
 	}
 	own := created("ASIA1", "00c8", "alice", at(1), nil)
 	for _, trail := range []string{lines(t, e, own), lines(t, own, e)} {
-		if r := audit(t, log(trail), nil, Options{}); len(r.Sessions) != 1 || r.Sessions[0].ProfileARN == "" {
-			t.Errorf("%+v", r.Sessions)
+		if r := audit(t, log(trail), nil, Options{}); len(sessionsOf(t, r)) != 1 || sessionsOf(t, r)[0].ProfileARN == "" {
+			t.Errorf("%+v", sessionsOf(t, r))
 		}
 	}
 }
@@ -139,15 +139,15 @@ func TestStagesAndCopies(t *testing.T) {
 	}
 	slices.Sort(got)
 	equal(t, "actions", got, []string{" 200 get", " 200 list", "p 500 list", "w 403 list"})
-	if r.Sessions[0].Actions != 4 || r.Sessions[0].Denied != 0+1 || r.Counts.Duplicates != 3 || r.Counts.KubernetesEvents != 8 {
-		t.Errorf("%+v %+v", r.Sessions[0], r.Counts)
+	if sessionsOf(t, r)[0].Actions != 4 || sessionsOf(t, r)[0].Denied != 0+1 || r.Counts.Duplicates != 3 || r.Counts.KubernetesEvents != 8 {
+		t.Errorf("%+v %+v", sessionsOf(t, r)[0], r.Counts)
 	}
 	// What was denied in the end is denied.
-	if r := audit(t, log(trail), log(lines(t, started, complete)), Options{Filter: Filter{Denied: true}}); r.Sessions[0].Actions != 1 {
-		t.Errorf("%+v", r.Sessions[0])
+	if r := audit(t, log(trail), log(lines(t, started, complete)), Options{Filter: Filter{Denied: true}}); sessionsOf(t, r)[0].Actions != 1 {
+		t.Errorf("%+v", sessionsOf(t, r)[0])
 	}
-	if r := audit(t, log(trail), log(lines(t, did("w", "ASIA1", "", "", at(1), stage("ResponseStarted", 403)), did("w", "ASIA1", "", "", at(1), stage("ResponseComplete", 200)))), Options{Filter: Filter{Denied: true}}); len(r.Sessions) != 0 {
-		t.Errorf("%+v", r.Sessions)
+	if r := audit(t, log(trail), log(lines(t, did("w", "ASIA1", "", "", at(1), stage("ResponseStarted", 403)), did("w", "ASIA1", "", "", at(1), stage("ResponseComplete", 200)))), Options{Filter: Filter{Denied: true}}); len(sessionsOf(t, r)) != 0 {
+		t.Errorf("%+v", sessionsOf(t, r))
 	}
 }
 
@@ -204,11 +204,11 @@ func TestFilters(t *testing.T) {
 			}
 			got = append(got, a.ID)
 		}
-		if strings.Join(got, " ") != c.actions || len(r.Sessions) != c.sessions {
-			t.Errorf("%s: actions %v, %d sessions; want %q, %d", name, got, len(r.Sessions), c.actions, c.sessions)
+		if strings.Join(got, " ") != c.actions || len(sessionsOf(t, r)) != c.sessions {
+			t.Errorf("%s: actions %v, %d sessions; want %q, %d", name, got, len(sessionsOf(t, r)), c.actions, c.sessions)
 		}
 		counted := int64(0)
-		for _, s := range r.Sessions {
+		for _, s := range sessionsOf(t, r) {
 			counted += s.Actions
 		}
 		if int(counted) != len(got) {
@@ -221,7 +221,7 @@ func TestFilters(t *testing.T) {
 func TestSinceInTheTail(t *testing.T) {
 	t.Parallel()
 	r := audit(t, log(lines(t, created("ASIA1", "01", "alice", at(0), nil))), log(lines(t, did("a", "ASIA1", "", "", at(62), nil))), Options{Filter: Filter{Since: at(61)}})
-	if len(r.Sessions) != 1 || r.Sessions[0].Actions != 1 {
-		t.Errorf("%+v", r.Sessions)
+	if len(sessionsOf(t, r)) != 1 || sessionsOf(t, r)[0].Actions != 1 {
+		t.Errorf("%+v", sessionsOf(t, r))
 	}
 }

@@ -11,7 +11,6 @@ import (
 // actions, and counts the others.
 type kubernetesReader struct {
 	index  *index
-	passes []bool // which of its sessions the filter lets through
 	filter *filter
 	sorter *sorter
 	whole  bool // whether the actions are kept for a person
@@ -45,7 +44,7 @@ func (r *kubernetesReader) event(v *fastjson.Value, cluster string) (bool, error
 	}
 	number, joined := r.index.find(&a)
 	a.JoinedBy = joined
-	if number >= 0 && !r.passes[number] || number < 0 && !r.filter.session(unknown(&a)) {
+	if number >= 0 && !r.index.places[number].passes || number < 0 && !r.filter.session(unknown(&a)) {
 		return true, nil
 	}
 	r.read(&a, v, cluster)

@@ -2,9 +2,7 @@ package audit
 
 import (
 	"cmp"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/valyala/fastjson"
 )
@@ -60,43 +58,4 @@ func accessKey(s string) string {
 		return ""
 	}
 	return s
-}
-
-// twins puts a CreateSession whose access key is hidden together with the
-// AssumeRole by Roles Anywhere for it, which tells the key.
-func (t *trail) twins() {
-	const apart = time.Minute
-	byARN := map[string][]*Session{}
-	for key, list := range t.sessions {
-		for _, s := range list {
-			if s.AccessKeyID == key && s.ProfileARN == "" && s.Began == "" {
-				byARN[s.AssumedRoleARN] = append(byARN[s.AssumedRoleARN], s)
-			}
-		}
-	}
-	var hidden []string
-	for key, list := range t.sessions {
-		if list[0].AccessKeyID == "" && list[0].AssumedRoleARN != "" {
-			hidden = append(hidden, key)
-		}
-	}
-	slices.SortFunc(hidden, func(a, b string) int {
-		return cmp.Or(t.sessions[a][0].From.Compare(t.sessions[b][0].From), strings.Compare(a, b))
-	})
-	for _, list := range byARN {
-		sorted(list)
-	}
-	for _, key := range hidden {
-		s := t.sessions[key][0]
-		list := byARN[s.AssumedRoleARN]
-		for len(list) > 0 && list[0].From.Before(s.From.Add(-apart)) {
-			list = list[1:] // those that follow are later still
-		}
-		if len(list) > 0 && !list[0].From.After(s.From.Add(apart)) {
-			s.AccessKeyID, s.To = list[0].AccessKeyID, list[0].To
-			*list[0], list = *s, list[1:]
-			delete(t.sessions, key)
-		}
-		byARN[s.AssumedRoleARN] = list
-	}
 }

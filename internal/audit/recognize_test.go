@@ -45,7 +45,7 @@ func TestCreateSessionForms(t *testing.T) {
 	} {
 		did := did("1", "ASIA1", strings.ReplaceAll(arn, number, map[bool]string{true: "chosen", false: number}[strings.Contains(name, "asked")]), "", at(20), nil)
 		r := audit(t, log(lines(t, base(c.change))), log(lines(t, did)), Options{})
-		if len(r.Sessions) != 1 || r.Sessions[0].Certificate.Subject != "CN=alice" || r.Sessions[0].Actions != 1 || len(r.Subjects) != 1 || r.Subjects[0].Refused != 0 {
+		if len(sessionsOf(t, r)) != 1 || sessionsOf(t, r)[0].Certificate.Subject != "CN=alice" || sessionsOf(t, r)[0].Actions != 1 || len(subjectsOf(t, r)) != 1 || subjectsOf(t, r)[0].Refused != 0 {
 			t.Errorf("%s: %s", name, told(t, r))
 			continue
 		}
@@ -56,7 +56,7 @@ func TestCreateSessionForms(t *testing.T) {
 		}
 	}
 	refused := base(func(e m) { e["responseElements"], e["errorCode"] = nil, "AccessDeniedException" })
-	if r := audit(t, log(lines(t, refused)), nil, Options{}); len(r.Sessions) != 0 || r.Subjects[0].Refused != 1 {
+	if r := audit(t, log(lines(t, refused)), nil, Options{}); len(sessionsOf(t, r)) != 0 || subjectsOf(t, r)[0].Refused != 1 {
 		t.Errorf("refused: %s", told(t, r))
 	}
 	for name, change := range map[string]func(m){
@@ -64,7 +64,7 @@ func TestCreateSessionForms(t *testing.T) {
 		"bedrock": func(e m) { e["eventSource"], e["responseElements"] = "bedrock.amazonaws.com", nil }, "another call": func(e m) { e["eventName"] = "CreateProfile" },
 	} {
 		r := audit(t, log(lines(t, base(change))), nil, Options{})
-		if len(r.Sessions)+len(r.Subjects)+len(r.Damage) != 0 || r.Counts.CloudTrailEvents != 1 {
+		if len(sessionsOf(t, r))+len(subjectsOf(t, r))+len(r.Damage) != 0 || r.Counts.CloudTrailEvents != 1 {
 			t.Errorf("%s: %s", name, told(t, r))
 		}
 	}
@@ -87,7 +87,7 @@ func TestTwins(t *testing.T) {
 	trail := lines(t, hidden("1", 0), byService("ASIA8", 0), byService("ASIA9", 30), hidden("2", 30), hidden("3", 50), assumed("ASIAC", "ASIA9", "ops", at(31)))
 	r := audit(t, log(trail), log(lines(t, did("a", "ASIA8", "", "", at(1), nil), did("b", "ASIA9", "", "", at(31), nil), did("c", "ASIAC", "", "", at(32), nil))), Options{})
 	var got []string
-	for _, s := range r.Sessions {
+	for _, s := range sessionsOf(t, r) {
 		got = append(got, fmt.Sprint(s.EventID, " ", s.AccessKeyID, " ", s.Actions, " ", s.ProfileARN != "", " ", s.Certificate.Subject))
 	}
 	equal(t, "sessions", got, []string{"1 ASIA8 1 true CN=alice", "2 ASIA9 1 true CN=alice", "e-ASIAC ASIAC 1 true CN=alice", "3  0 true CN=alice"})
@@ -102,7 +102,7 @@ func TestZerosBeforeASerialNumber(t *testing.T) {
 			e["requestParameters"].(m)["roleSessionName"] = "c8a1"
 		})
 		r := audit(t, log(lines(t, trail)), log(lines(t, did("1", "ASIA1", devARN+name, name, at(1), nil))), Options{})
-		if len(r.Sessions) != 1 || r.Sessions[0].Actions != 1 || r.Sessions[0].Unknown {
+		if len(sessionsOf(t, r)) != 1 || sessionsOf(t, r)[0].Actions != 1 || sessionsOf(t, r)[0].Unknown {
 			t.Errorf("%s: %s", name, told(t, r))
 		}
 	}
@@ -143,17 +143,17 @@ func TestNoCertificate(t *testing.T) {
 		"another session's key": {[]m{sts("ASIA2", "AssumeRole", role, "x", by("ec2.amazonaws.com"), nil)}, ""},
 	} {
 		r := audit(t, log(lines(t, c.events...)), log(lines(t, did("1", "ASIA1", "", "x", at(1), nil))), Options{})
-		if len(r.Sessions) != 1 || r.Sessions[0].Began != c.began || r.Sessions[0].Unknown != (c.began == "") || r.Sessions[0].Certificate != (Certificate{}) {
+		if len(sessionsOf(t, r)) != 1 || sessionsOf(t, r)[0].Began != c.began || sessionsOf(t, r)[0].Unknown != (c.began == "") || sessionsOf(t, r)[0].Certificate != (Certificate{}) {
 			t.Errorf("%s: %s", name, told(t, r))
 		}
 		// Without an action none is told of.
-		if r := audit(t, log(lines(t, c.events...)), nil, Options{}); len(r.Sessions)+len(r.Subjects) != 0 {
+		if r := audit(t, log(lines(t, c.events...)), nil, Options{}); len(sessionsOf(t, r))+len(subjectsOf(t, r)) != 0 {
 			t.Errorf("%s: without an action: %s", name, told(t, r))
 		}
 	}
 	// What CloudTrail tells of a role that a certificate got is no other's.
 	trail := sts("ASIA1", "AssumeRole", role, "0a01", by("rolesanywhere.amazonaws.com"), func(e m) { e["requestParameters"].(m)["sourceIdentity"] = "CN=alice" })
-	if r := audit(t, log(lines(t, trail)), nil, Options{}); len(r.Sessions) != 1 || r.Sessions[0].Certificate != (Certificate{Subject: "CN=alice", Serial: "0a01"}) {
+	if r := audit(t, log(lines(t, trail)), nil, Options{}); len(sessionsOf(t, r)) != 1 || sessionsOf(t, r)[0].Certificate != (Certificate{Subject: "CN=alice", Serial: "0a01"}) {
 		t.Errorf("a certificate's: %s", told(t, r))
 	}
 }
@@ -175,7 +175,7 @@ func TestFold(t *testing.T) {
 		t.Errorf("shown: %s", got)
 	}
 	var rows []string
-	for _, s := range r.Subjects {
+	for _, s := range subjectsOf(t, r) {
 		rows = append(rows, fmt.Sprint(s.Certificate.Subject, " ", s.NoCertificate, s.Unknown, s.Sessions, s.Actions))
 	}
 	equal(t, "summary", rows, []string{"CN=alice false false 1 2", " true false 1 2", " false true 4 5"})

@@ -9,15 +9,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
-	"os"
+	"math"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/eks-x509/eks-x509/internal/safefile"
 )
 
 const (
@@ -25,43 +22,32 @@ const (
 	sortMemory = 16 << 20
 	// mergeMemory is for the buffers of a merge.
 	mergeMemory = 16 << 20
-	keySize     = 8 + 16 + 1 // time, ID, stage
 )
 
-// record is an action as it is sorted: a key that compares as its bytes do, and
-// the rest. Two records of an action have keys that differ in the stage only: the
-// API server gives all stages the time at which the request was received.
+// record is what is sorted: as its bytes compare.
 type record []byte
 
 // sorter sorts records of which one worker has many, on disk where they are too
 // many. It is an external merge sort: runs are sorted in memory and written one
 // behind the other.
 type sorter struct {
-	dir     string // for its file; empty: the system's
+	scratch
 	limit   int
 	buf     []byte
 	entries []entry
 	tmp     []byte
-
-	file  *os.File
-	named string // the file's name, while it has one
-	size  int64
-	runs  []run
+	size    int64
+	runs    []run
 }
 
+func newSorter(o Options) *sorter { return &sorter{scratch: scratch{dir: o.TempDir}, limit: o.spill()} }
+
 type entry struct {
-	time  uint64 // the beginning of the key, that compares fast
-	start int
-	end   int
+	first, second uint64 // the record's beginning, that compares fast
+	start, end    uint32
 }
 
 type run struct{ start, end int64 }
-
-// add takes an action by its key, and the number of its session.
-func (s *sorter) add(key [keySize]byte, a *Action, session int) error {
-	s.tmp = appendAction(append(s.tmp[:0], key[:]...), a, session)
-	return s.put(s.tmp)
-}
 
 func (s *sorter) put(r record) error {
 	if len(s.buf)+len(r)+len(s.entries)*24 > s.limit && len(s.entries) > 0 {
@@ -69,14 +55,20 @@ func (s *sorter) put(r record) error {
 			return err
 		}
 	}
-	s.entries = append(s.entries, entry{binary.BigEndian.Uint64(r), len(s.buf), len(s.buf) + len(r)})
+	s.entries = append(s.entries, entry{binary.BigEndian.Uint64(r), binary.BigEndian.Uint64(r[8:]), uint32(len(s.buf)), uint32(len(s.buf) + len(r))}) //nolint:gosec // as limit says
 	s.buf = append(s.buf, r...)
 	return nil
 }
 
 func (s *sorter) sort() {
 	slices.SortFunc(s.entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.time, b.time), bytes.Compare(s.buf[a.start:a.end], s.buf[b.start:b.end]))
+		if a.first != b.first {
+			return cmp.Compare(a.first, b.first)
+		}
+		if a.second != b.second {
+			return cmp.Compare(a.second, b.second)
+		}
+		return bytes.Compare(s.buf[a.start:a.end], s.buf[b.start:b.end])
 	})
 }
 
@@ -90,14 +82,12 @@ func (s *sorter) flush() error {
 }
 
 // spill writes a run.
-func (s *sorter) spill() (err error) {
+func (s *sorter) spill() error {
 	if len(s.entries) == 0 {
 		return nil
 	}
-	if s.file == nil {
-		if s.file, s.named, err = safefile.Scratch(s.dir); err != nil {
-			return fmt.Errorf("sorting on disk: %w", err)
-		}
+	if err := s.open(); err != nil {
+		return onDisk(err)
 	}
 	s.sort()
 	w := bufio.NewWriterSize(s.file, 64<<10)
@@ -107,10 +97,10 @@ func (s *sorter) spill() (err error) {
 		n := binary.PutUvarint(length[:], uint64(e.end-e.start)) //nolint:gosec // end is not before start
 		_, _ = w.Write(length[:n])                               // Flush tells
 		_, _ = w.Write(s.buf[e.start:e.end])
-		s.size += int64(n + e.end - e.start)
+		s.size += int64(n) + int64(e.end-e.start)
 	}
 	if err := w.Flush(); err != nil {
-		return fmt.Errorf("sorting on disk: %w", err)
+		return onDisk(err)
 	}
 	s.runs = append(s.runs, run{start, s.size})
 	s.buf, s.entries = s.buf[:0], s.entries[:0]
@@ -119,18 +109,11 @@ func (s *sorter) spill() (err error) {
 
 func (s *sorter) close() error {
 	s.buf, s.entries, s.runs = nil, nil, nil
-	if s.file == nil {
-		return nil
-	}
-	err := s.file.Close()
-	if s.named != "" {
-		err = errors.Join(err, safefile.Remove(s.named))
-	}
-	s.file, s.named = nil, ""
-	return err
+	return s.scratch.close()
 }
 
-// source gives the records of one run in order.
+// source gives the records of one run in order. One in memory is good until its
+// sorter is closed, one of the disk until the next.
 type source struct {
 	r       *bufio.Reader // nil: they are in memory
 	from    *sorter
@@ -149,17 +132,8 @@ func (s *source) advance() error {
 		s.current = s.from.buf[e.start:e.end]
 		return nil
 	}
-	n, err := binary.ReadUvarint(s.r)
-	if err != nil {
-		return err
-	}
-	if cap(s.current) < int(n) { //nolint:gosec // we wrote it
-		s.current = make([]byte, n)
-	}
-	s.current = s.current[:n]
-	if _, err = io.ReadFull(s.r, s.current); errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
+	r, err := readRecord(s.r, s.current)
+	s.current = r
 	return err
 }
 
@@ -177,54 +151,114 @@ func (h *sources) Pop() any {
 	return x
 }
 
-// inOrder gives the records of all sorters in order. A record is the receiver's
+// merger gives the records of all sorters in order. A record is the receiver's
 // until it asks for the next.
-func inOrder(sorters []*sorter) iter.Seq2[record, error] {
-	return func(yield func(record, error) bool) {
-		var h sources
-		runs := 0
-		for _, s := range sorters {
-			runs += len(s.runs)
-		}
-		size := max(4<<10, min(64<<10, mergeMemory/max(runs, 1)))
-		start := func(s *source) error {
-			err := s.advance()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			h = append(h, s)
-			return err
-		}
-		fail := func(err error) { yield(nil, fmt.Errorf("sorting on disk: %w", err)) }
-		for _, s := range sorters {
-			if err := start(&source{from: s}); err != nil {
-				fail(err)
-				return
-			}
-			for _, r := range s.runs {
-				if err := start(&source{r: bufio.NewReaderSize(io.NewSectionReader(s.file, r.start, r.end-r.start), size)}); err != nil {
-					fail(err)
-					return
-				}
-			}
-		}
-		heap.Init(&h)
-		for len(h) > 0 {
-			if !yield(h[0].current, nil) {
-				return
-			}
-			err := h[0].advance()
-			if errors.Is(err, io.EOF) {
-				heap.Pop(&h)
-				continue
-			}
-			if err != nil {
-				fail(err)
-				return
-			}
-			heap.Fix(&h, 0)
+type merger struct {
+	sorters []*sorter
+	sources sources
+	begun   bool
+}
+
+// next is io.EOF at the end.
+func (m *merger) next() (record, error) {
+	var err error
+	switch {
+	case !m.begun:
+		m.begun = true
+		err = m.start()
+	case len(m.sources) > 0:
+		if err = m.sources[0].advance(); errors.Is(err, io.EOF) {
+			heap.Pop(&m.sources)
+			err = nil
+		} else if err == nil && len(m.sources) > 1 {
+			heap.Fix(&m.sources, 0)
 		}
 	}
+	if err != nil {
+		m.sources = nil
+		return nil, onDisk(err)
+	}
+	if len(m.sources) == 0 {
+		return nil, io.EOF
+	}
+	return m.sources[0].current, nil
+}
+
+func (m *merger) start() error {
+	runs := 0
+	for _, s := range m.sorters {
+		runs += len(s.runs)
+	}
+	size := max(4<<10, min(64<<10, mergeMemory/max(runs, 1)))
+	for _, s := range m.sorters {
+		all := []*source{{from: s}}
+		for _, r := range s.runs {
+			all = append(all, &source{r: bufio.NewReaderSize(io.NewSectionReader(s.file, r.start, r.end-r.start), size)})
+		}
+		for _, source := range all {
+			switch err := source.advance(); {
+			case err == nil:
+				m.sources = append(m.sources, source)
+			case !errors.Is(err, io.EOF):
+				return err
+			}
+		}
+	}
+	heap.Init(&m.sources)
+	return nil
+}
+
+// inOrder gives what a merger gives.
+func inOrder(sorters ...*sorter) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		m := merger{sorters: sorters}
+		for r, err := m.next(); !errors.Is(err, io.EOF); r, err = m.next() {
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// An action is sorted by its session, and then by when it was. Two records of an
+// action have keys that differ in the stage only: the API server gives all stages
+// the time at which the request was received. The session's part is its number;
+// of one that CloudTrail has no event for, ones and the hash of how it is known.
+const (
+	knownSize   = 8
+	unknownSize = knownSize + 16
+	keySize     = 8 + 16 + 1 // time, ID, stage
+)
+
+func appendKnown(b []byte, number int) []byte {
+	return binary.BigEndian.AppendUint64(b, uint64(number)) //nolint:gosec // not negative
+}
+
+func appendUnknown(b []byte, a *Action) []byte {
+	group := hashOf("key " + a.AccessKeyID)
+	if a.AccessKeyID == "" {
+		group = hashOf("arn " + a.ARN + " " + a.SessionName)
+	}
+	return append(binary.BigEndian.AppendUint64(b, math.MaxUint64), group[:]...)
+}
+
+// ownerSize is how long the session's part is.
+func ownerSize(r record) int {
+	if binary.BigEndian.Uint64(r) == math.MaxUint64 {
+		return unknownSize
+	}
+	return knownSize
+}
+
+// add takes an action by its key, and the number of its session; -1: unknown.
+func (s *sorter) add(key [keySize]byte, a *Action, session int) error {
+	if session >= 0 {
+		s.tmp = appendKnown(s.tmp[:0], session)
+	} else {
+		s.tmp = appendUnknown(s.tmp[:0], a)
+	}
+	s.tmp = appendAction(append(s.tmp, key[:]...), a, session)
+	return s.put(s.tmp)
 }
 
 // actionKey is the first part of an action's record.
@@ -269,8 +303,6 @@ func auditID(s string) (id [16]byte) {
 	sum := sha256.Sum256([]byte(s))
 	return [16]byte(sum[:16])
 }
-
-func sameAction(a, b record) bool { return bytes.Equal(a[:keySize-1], b[:keySize-1]) }
 
 // decode is the reverse of actionKey and appendAction.
 func (r record) decode() (a Action, session int) {

@@ -102,7 +102,8 @@ func TestNoControlCharacters(t *testing.T) {
 	const hostile = "\x1b[31m\u009b2J\x7f\t\n\u0085é"
 	action := audit.Action{ID: "1", Verb: hostile, UserAgent: hostile, URI: hostile}
 	session := audit.Session{Certificate: audit.Certificate{Subject: hostile}, UserAgent: hostile, Actions: 1}
-	r := &audit.Result{Findings: []audit.Finding{{Kind: "kind", Detail: hostile}}, Damage: []audit.Damage{{File: hostile}}}
+	findings := func(yield func(audit.Finding, error) bool) { yield(audit.Finding{Kind: "kind", Detail: hostile}, nil) }
+	r := &audit.Result{Findings: findings, Damage: []audit.Damage{{File: hostile}}}
 	records := func(do func(auditRecord) error) error {
 		return errors.Join(do(auditRecord{session: &session}), do(auditRecord{session: &session, action: &action}))
 	}

@@ -53,14 +53,20 @@ func recordsOf(answer string, r *audit.Result) auditRecords {
 				}
 			}
 		case answerSessions:
-			for _, s := range r.Sessions {
+			for s, err := range r.Sessions {
+				if err != nil {
+					return err
+				}
 				if err := do(auditRecord{session: s}); err != nil {
 					return err
 				}
 			}
 		case answerSummary:
-			for i := range r.Subjects {
-				if err := do(auditRecord{subject: &r.Subjects[i]}); err != nil {
+			for s, err := range r.Subjects {
+				if err != nil {
+					return err
+				}
+				if err := do(auditRecord{subject: s}); err != nil {
 					return err
 				}
 			}
@@ -104,7 +110,9 @@ func (a *app) writeAnswer(ctx context.Context, answer string, f auditFlags, r *a
 	if err != nil {
 		return fmt.Errorf("writing output: %w", err)
 	}
-	a.tellAudit(f.output, r)
+	if err := a.tellAudit(f.output, r); err != nil {
+		return err
+	}
 	if folded != "" && (f.output == "csv" || f.output == "html") {
 		a.notice(folded)
 	}
@@ -167,9 +175,12 @@ func nothingLine(answer string, f auditFlags, c audit.Counts) string {
 }
 
 // tellAudit says on stderr what the answer itself does not.
-func (a *app) tellAudit(output string, r *audit.Result) {
+func (a *app) tellAudit(output string, r *audit.Result) error {
 	if output == "csv" {
-		for _, f := range r.Findings {
+		for f, err := range r.Findings {
+			if err != nil {
+				return err
+			}
 			a.notice("finding: " + findingLine(f))
 		}
 	}
@@ -180,6 +191,7 @@ func (a *app) tellAudit(output string, r *audit.Result) {
 	if c := r.Counts; c.CloudTrailEvents+c.KubernetesEvents == 0 {
 		a.notice("no CreateSession, no AssumeRole and no request to an API server found in these logs")
 	}
+	return nil
 }
 
 // tellUnread names what was not read.

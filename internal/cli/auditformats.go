@@ -59,18 +59,51 @@ func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *aud
 	if err != nil {
 		return err
 	}
-	rest := struct {
-		Folded   audit.Folded    `json:"folded,omitzero"`
-		Findings []audit.Finding `json:"findings"`
-		Damage   []audit.Damage  `json:"damage"`
-		Ignored  []audit.Ignored `json:"ignored,omitempty"`
-		Counts   audit.Counts    `json:"counts"`
-	}{r.Folded, append([]audit.Finding{}, r.Findings...), append([]audit.Damage{}, r.Damage...), r.Ignored, r.Counts}
-	data, err := json.MarshalIndent(rest, "", "  ")
-	if err != nil {
+	return writeRestJSON(w, r)
+}
+
+// writeRestJSON writes what follows the answer, and ends the object.
+func writeRestJSON(w *bufio.Writer, r *audit.Result) error {
+	member := func(name string, value any) error {
+		data, err := json.MarshalIndent(value, "  ", "  ")
+		_, _ = w.WriteString(fmt.Sprintf(",\n  %q: %s", name, safetext.JSON(data)))
 		return err
 	}
-	_, err = w.WriteString(fmt.Sprintf("\n],%s\n", safetext.JSON(data[1:]))) // without its {
+	_, _ = w.WriteString("\n]")
+	if r.Folded != (audit.Folded{}) {
+		if err := member("folded", r.Folded); err != nil {
+			return err
+		}
+	}
+	_, _ = w.WriteString(",\n  \"findings\": [")
+	between := "\n    "
+	for f, err := range r.Findings {
+		if err != nil {
+			return err
+		}
+		data, err := json.MarshalIndent(f, "    ", "  ")
+		if err != nil {
+			return err
+		}
+		_, _ = w.WriteString(fmt.Sprintf("%s%s", between, safetext.JSON(data)))
+		between = ",\n    "
+	}
+	if between == ",\n    " {
+		_, _ = w.WriteString("\n  ")
+	}
+	_, _ = w.WriteString("]")
+	if err := member("damage", append([]audit.Damage{}, r.Damage...)); err != nil {
+		return err
+	}
+	if len(r.Ignored) > 0 {
+		if err := member("ignored", r.Ignored); err != nil {
+			return err
+		}
+	}
+	if err := member("counts", r.Counts); err != nil {
+		return err
+	}
+	_, err := w.WriteString("\n}\n")
 	return err
 }
 
@@ -125,7 +158,10 @@ func writeAuditLines(w *bufio.Writer, answer string, records auditRecords, r *au
 	if err := records(func(rec auditRecord) error { return line(rec.value()) }); err != nil {
 		return err
 	}
-	for _, f := range r.Findings {
+	for f, err := range r.Findings {
+		if err != nil {
+			return err
+		}
 		if err := line("finding", f); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -271,10 +272,13 @@ func (a *app) narrow(ctx context.Context, q *auditQuery, cloudtrail []audit.Inpu
 		return err
 	}
 	q.what.Narrow = true
-	for _, s := range r.Sessions {
+	for s, err := range r.Sessions {
+		if err != nil {
+			return errors.Join(err, r.Close())
+		}
 		q.what.Sessions = append(q.what.Sessions, query.Session{AccessKeyID: s.AccessKeyID, ARN: s.AssumedRoleARN, Name: s.Name})
 	}
-	if len(r.Sessions) == 0 && f.Subject != "" {
+	if r.Totals.Sessions == 0 && f.Subject != "" {
 		a.notice("no session of such a certificate found: the cluster's log was not asked")
 		q.side.actions = ""
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,7 +16,7 @@ import (
 // writeAuditTable writes an answer for a person, and below it what was folded and
 // the findings; so
 // wide at most, if that can be done; 0: as wide as it is.
-func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, folded string, findings []audit.Finding, width int) error {
+func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, folded string, findings iter.Seq2[audit.Finding, error], width int) error {
 	t := &columns{w: w, limit: width}
 	switch answer {
 	case answerTimeline:
@@ -61,14 +62,16 @@ func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, folde
 	if folded != "" {
 		_, _ = w.WriteString("\n" + folded + "\n")
 	}
-	if len(findings) > 0 {
-		_, _ = w.WriteString("\nfindings:\n")
-	}
-	for _, f := range findings {
-		_, _ = w.WriteString(fmt.Sprintf("  %s\n", safetext.Line(findingLine(f))))
-	}
 	if err != nil {
 		return err
+	}
+	before := "\nfindings:\n"
+	for f, err := range findings {
+		if err != nil {
+			return err
+		}
+		_, _ = w.WriteString(fmt.Sprintf("%s  %s\n", before, safetext.Line(findingLine(f))))
+		before = ""
 	}
 	return t.err
 }

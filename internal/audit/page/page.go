@@ -15,6 +15,7 @@ import (
 	_ "embed" // the page's style and script
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -42,37 +43,36 @@ type Options struct {
 	Filter string // as it was asked for
 }
 
-// MaxActions is how many a page holds: a browser has them all in memory.
-const MaxActions = 500_000
+// What a page holds at most: a browser has it all in memory.
+const (
+	MaxActions = 500_000
+	MaxOthers  = 200_000 // of sessions, of certificates, and of findings
+)
 
-// TooManyError: more actions than a page holds.
-type TooManyError struct{ Actions int64 }
+// TooManyError: more of something than a page holds.
+type TooManyError struct {
+	What       string // in the plural
+	Count, Max int64
+}
 
 func (e *TooManyError) Error() string {
-	return fmt.Sprintf("%d actions are too many for a page (at most %d)", e.Actions, MaxActions)
+	return fmt.Sprintf("%d %s are too many for a page (at most %d)", e.Count, e.What, e.Max)
 }
 
-// head is everything but the actions.
-type head struct {
-	SchemaVersion int              `json:"schemaVersion"`
-	Made          time.Time        `json:"made"`
-	Filter        string           `json:"filter"`
-	Certificates  []audit.Subject  `json:"certificates"`
-	Sessions      []*audit.Session `json:"sessions"`
-	Folded        audit.Folded     `json:"folded"`
-	Findings      []audit.Finding  `json:"findings"`
-	Damage        []audit.Damage   `json:"damage"`
-	Counts        audit.Counts     `json:"counts"`
-}
-
-// Write writes the page. Of the actions it holds one at a time.
-func Write(out io.Writer, r *audit.Result, o Options) error {
-	var actions int64
-	for _, s := range r.Sessions {
-		actions += s.Actions
+func check(t audit.Totals) error {
+	for _, e := range []TooManyError{{"actions", t.Actions, MaxActions}, {"sessions", t.Sessions, MaxOthers}, {"certificates", t.Subjects, MaxOthers}, {"findings", t.Findings, MaxOthers}} {
+		if e.Count > e.Max {
+			return &e
+		}
 	}
-	if actions > MaxActions {
-		return &TooManyError{actions}
+	return nil
+}
+
+// Write writes the page. It holds one action, session, certificate or finding at a
+// time.
+func Write(out io.Writer, r *audit.Result, o Options) error {
+	if err := check(r.Totals); err != nil {
+		return err
 	}
 	w := bufio.NewWriter(out)
 	script := "\n" + dataScript + chartScript + pageScript
@@ -105,39 +105,71 @@ func hash(text string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// writeData writes two data blocks: the head, with the sessions in the order of
-// the timeline, and the actions as rows, in the same order.
+// writeData writes two data blocks: the actions as rows in the order of the
+// timeline, and the head: everything else, with the sessions in the same order.
 func writeData(w *bufio.Writer, r *audit.Result, o Options) error {
-	h := head{audit.SchemaVersion, o.Made.UTC(), o.Filter, append([]audit.Subject{}, r.Subjects...), []*audit.Session{}, r.Folded, append([]audit.Finding{}, r.Findings...),
-		append([]audit.Damage{}, r.Damage...), r.Counts}
 	_, _ = w.WriteString(`<script type="application/json" id="actions">[`)
-	between, last := "\n", make([]string, columns)
-	err := r.Timeline(func(s *audit.Session, actions iter.Seq2[audit.Action, error]) error {
-		session := len(h.Sessions)
-		h.Sessions = append(h.Sessions, s)
+	between, last, session := "\n", make([]string, columns), 0
+	err := r.Timeline(func(_ *audit.Session, actions iter.Seq2[audit.Action, error]) error {
 		for action, err := range actions {
 			if err != nil {
 				return err
 			}
-			data, err := json.Marshal(row(session, action, last))
-			if err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintf(w, "%s%s", between, safetext.JSON(data)); err != nil {
+			if err := writeJSON(w, between, row(session, action, last)); err != nil {
 				return err
 			}
 			between = ",\n"
 		}
+		session++
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(h)
+	_, _ = w.WriteString("\n]</script>\n<script type=\"application/json\" id=\"head\">")
+	if err := writeHead(w, r, o); err != nil {
+		return err
+	}
+	_, err = w.WriteString("</script>\n")
+	return err
+}
+
+func writeHead(w *bufio.Writer, r *audit.Result, o Options) error {
+	return errors.Join(
+		writeJSON(w, `{"schemaVersion":`, audit.SchemaVersion),
+		writeJSON(w, `,"made":`, o.Made.UTC()),
+		writeJSON(w, `,"filter":`, o.Filter),
+		writeList(w, "certificates", r.Subjects),
+		writeList(w, "sessions", r.Sessions),
+		writeJSON(w, `,"folded":`, r.Folded),
+		writeList(w, "findings", r.Findings),
+		writeJSON(w, `,"damage":`, append([]audit.Damage{}, r.Damage...)),
+		writeJSON(w, `,"counts":`, r.Counts),
+		w.WriteByte('}'))
+}
+
+func writeList[T any](w *bufio.Writer, name string, list iter.Seq2[T, error]) error {
+	_, _ = fmt.Fprintf(w, `,%q:[`, name)
+	between := ""
+	for v, err := range list {
+		if err != nil {
+			return err
+		}
+		if err := writeJSON(w, between, v); err != nil {
+			return err
+		}
+		between = ","
+	}
+	return w.WriteByte(']')
+}
+
+// writeJSON writes a value after what stands before it.
+func writeJSON(w *bufio.Writer, before string, value any) error {
+	data, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\n]</script>\n<script type=\"application/json\" id=\"head\">%s</script>\n", safetext.JSON(data))
+	_, err = fmt.Fprintf(w, "%s%s", before, safetext.JSON(data))
 	return err
 }
 

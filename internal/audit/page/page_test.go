@@ -116,9 +116,16 @@ func TestPolicy(t *testing.T) {
 
 func TestTooMany(t *testing.T) {
 	t.Parallel()
-	err := Write(io.Discard, &audit.Result{Sessions: []*audit.Session{{Actions: MaxActions}, {Actions: 1}}}, Options{})
-	if err == nil || err.Error() != "500001 actions are too many for a page (at most 500000)" {
-		t.Errorf("error %v", err)
+	for want, totals := range map[string]audit.Totals{
+		"500001 actions are too many for a page (at most 500000)":      {Sessions: 2, Actions: MaxActions + 1},
+		"200001 sessions are too many for a page (at most 200000)":     {Sessions: MaxOthers + 1},
+		"200001 certificates are too many for a page (at most 200000)": {Subjects: MaxOthers + 1},
+		"200001 findings are too many for a page (at most 200000)":     {Findings: MaxOthers + 1},
+	} {
+		var b bytes.Buffer
+		if err := Write(&b, &audit.Result{Totals: totals}, Options{}); err == nil || err.Error() != want || b.Len() > 0 {
+			t.Errorf("error %v, %d bytes", err, b.Len())
+		}
 	}
 }
 

@@ -82,7 +82,10 @@ func (w *world) compare(f audit.Filter, cloudtrail, kubernetes []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range r.Sessions {
+	for s, err := range r.Sessions {
+		if err != nil {
+			t.Fatal(err)
+		}
 		what.Sessions = append(what.Sessions, query.Session{AccessKeyID: s.AccessKeyID, ARN: s.AssumedRoleARN, Name: s.Name})
 	}
 	i, a := w.insights(f), w.athena(f)
