@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -40,7 +41,7 @@ func (t *teller) group(number int, s *Session) error {
 func (t *teller) refused(refused *store, whole *wholes) error {
 	number, f := refusedFrom, t.filter
 	for record, err := range refused.all() {
-		if err := cmpErr(err, t.ctx.Err()); err != nil {
+		if err := cmp.Or(err, t.ctx.Err()); err != nil {
 			return err
 		}
 		s := decode(record).session()
@@ -67,7 +68,7 @@ func (t *teller) certificates() error {
 	var id hash
 	var g *certificate
 	for record, err := range inOrder(t.groups) {
-		if err := cmpErr(err, t.ctx.Err()); err != nil {
+		if err := cmp.Or(err, t.ctx.Err()); err != nil {
 			return err
 		}
 		key, rest := unkeyed(record)
@@ -170,7 +171,7 @@ func (t *teller) names() error {
 	var id []byte
 	var g *misname
 	for record, err := range inOrder(t.misnamed) {
-		if err := cmpErr(err, t.ctx.Err()); err != nil {
+		if err := cmp.Or(err, t.ctx.Err()); err != nil {
 			return err
 		}
 		key, rest := unkeyed(record)
@@ -240,7 +241,7 @@ func (t *teller) owners() (*owners, error) {
 		return o, nil
 	}
 	for s, err := range t.Sessions {
-		if err := cmpErr(err, t.ctx.Err()); err != nil {
+		if err := cmp.Or(err, t.ctx.Err()); err != nil {
 			return nil, err
 		}
 		serial := hashOf(s.Certificate.Serial)

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -156,64 +157,30 @@ func (r *Result) tell(ctx context.Context, sessions *sessionSorter, refused *sto
 // session takes one of CloudTrail's. Those without a certificate are told of only
 // if they did something.
 func (t *teller) session(number int, s *Session, actions *cursor) error {
-	w := watch{revoked: t.options.Revoked}
-	for a, err := range actions.of(appendKnown(nil, number), s) {
-		if err := cmpErr(err, t.ctx.Err()); err != nil {
-			return err
-		}
-		s.count(a)
-		w.action(a)
-	}
-	if err := t.ctx.Err(); err != nil {
+	findings, err := t.count(s, actions, appendKnown(nil, number))
+	if err != nil {
 		return err
 	}
 	f := t.filter
 	if s.Actions == 0 && (s.Began != "" || f.narrow() || !f.overlaps(s.From, s.To) || !f.session(s)) {
-		return t.place(-1)
+		t.place(-1)
+		return nil
 	}
-	return t.add(number, s, w.findings(s))
-}
-
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
+	return t.add(number, s, findings)
 }
 
 // place notes where the next session is: its actions ask for it.
-func (t *teller) place(at int64) error {
+func (t *teller) place(at int64) {
 	if t.options.Actions {
 		t.places.append(at)
 	}
-	return nil
 }
 
 // unknown takes the sessions that CloudTrail has no event for, by their first
 // action.
 func (t *teller) unknown(actions *cursor) error {
 	for actions.more {
-		owner := slices.Clone(actions.owner)
-		s := unknown(&actions.action)
-		w := watch{revoked: t.options.Revoked}
-		for a, err := range actions.of(owner, s) {
-			if err := cmpErr(err, t.ctx.Err()); err != nil {
-				return err
-			}
-			s.count(a)
-			w.action(a)
-		}
-		key := appendOrder(nil, nanos(s.First))
-		for _, text := range [...]string{s.AccessKeyID, s.AssumedRoleARN, s.Name} {
-			key = append(append(key, text...), 0)
-		}
-		key = append(key, owner[knownSize:]...)
-		findings := w.findings(s)
-		rest := binary.AppendUvarint(appendSession(nil, s), uint64(len(findings)))
-		for i := range findings {
-			rest = appendFinding(rest, &findings[i])
-		}
-		if err := t.unknowns.put(keyed(key, rest)); err != nil {
+		if err := t.sortUnknown(actions); err != nil {
 			return err
 		}
 	}
@@ -222,7 +189,7 @@ func (t *teller) unknown(actions *cursor) error {
 	}
 	number := t.known
 	for record, err := range inOrder(t.unknowns) {
-		if err := cmpErr(err, t.ctx.Err()); err != nil {
+		if err := cmp.Or(err, t.ctx.Err()); err != nil {
 			return err
 		}
 		key, rest := unkeyed(record)
@@ -246,6 +213,37 @@ func (t *teller) unknown(actions *cursor) error {
 	return nil
 }
 
+// sortUnknown takes the next of them.
+func (t *teller) sortUnknown(actions *cursor) error {
+	owner, s := slices.Clone(actions.owner), unknown(&actions.action)
+	findings, err := t.count(s, actions, owner)
+	if err != nil {
+		return err
+	}
+	key := appendOrder(nil, nanos(s.First))
+	for _, text := range [...]string{s.AccessKeyID, s.AssumedRoleARN, s.Name} {
+		key = append(append(key, text...), 0)
+	}
+	rest := binary.AppendUvarint(appendSession(nil, s), uint64(len(findings)))
+	for i := range findings {
+		rest = appendFinding(rest, &findings[i])
+	}
+	return t.unknowns.put(keyed(append(key, owner[knownSize:]...), rest))
+}
+
+// count counts the actions of a session, and returns what is found in them.
+func (t *teller) count(s *Session, actions *cursor, owner []byte) ([]Finding, error) {
+	w := watch{revoked: t.options.Revoked}
+	for a, err := range actions.of(owner, s) {
+		if err := cmp.Or(err, t.ctx.Err()); err != nil {
+			return nil, err
+		}
+		s.count(a)
+		w.action(a)
+	}
+	return w.findings(s), t.ctx.Err()
+}
+
 // add takes a session that is told of, or counted.
 func (t *teller) add(number int, s *Session, findings []Finding) error {
 	if err := t.group(number, s); err != nil {
@@ -260,7 +258,8 @@ func (t *teller) add(number int, s *Session, findings []Finding) error {
 		sum.Actions += s.Actions
 		sum.Denied += s.Denied
 		t.Folded.Findings += len(findings)
-		return t.place(-1)
+		t.place(-1)
+		return nil
 	}
 	for i := range findings {
 		if err := t.finding(&findings[i], findingOfSession, number); err != nil {
@@ -270,8 +269,6 @@ func (t *teller) add(number int, s *Session, findings []Finding) error {
 	t.Totals.Sessions++
 	t.Totals.Actions += s.Actions
 	at, err := t.sessions.append(appendSession(binary.AppendUvarint(make([]byte, 0, 1<<10), uint64(number)), s)) //nolint:gosec // not negative
-	if err != nil {
-		return err
-	}
-	return t.place(at)
+	t.place(at)
+	return err
 }

@@ -260,6 +260,10 @@ func (a *app) queryTools(ctx context.Context, f adminFlags) (query.Tools, error)
 	return query.Tools{Client: client, Wait: wait, Progress: say, Warn: a.warn}, err
 }
 
+// mostNarrow is how many sessions are asked for by name: more make no query that an
+// engine accepts, and all actions are asked for.
+const mostNarrow = 10_000
+
 // narrow asks only about the sessions of a certificate or role: the cluster's log
 // knows nothing of certificates.
 func (a *app) narrow(ctx context.Context, q *auditQuery, cloudtrail []audit.Input) error {
@@ -270,6 +274,9 @@ func (a *app) narrow(ctx context.Context, q *auditQuery, cloudtrail []audit.Inpu
 	r, err := audit.Run(ctx, cloudtrail, nil, audit.Options{Filter: audit.Filter{Subject: f.Subject, Serial: f.Serial, Role: f.Role}})
 	if err != nil {
 		return err
+	}
+	if r.Totals.Sessions > mostNarrow {
+		return r.Close()
 	}
 	q.what.Narrow = true
 	for s, err := range r.Sessions {
