@@ -78,6 +78,8 @@ type Cache struct {
 type Session struct {
 	aws.Credentials
 	Leaf string
+	// Certificate is that certificate in DER, or "".
+	Certificate string
 }
 
 // Fetch makes a session. If it fails, Failure is what to remember of it, nil for
@@ -146,7 +148,7 @@ func (c *Cache) Get(ctx context.Context, key Key, leaves []string, fetch Fetch) 
 		e.Failure = failure
 		return c.fetchFailed(ctx, path, e, kept, err, alone)
 	}
-	if e.Session = newSession(made.Credentials); !alone {
+	if e.Session = newSession(made); !alone {
 		c.write(path, e)
 	}
 	return made, nil

@@ -2,6 +2,8 @@ package cache
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +46,8 @@ type session struct {
 	SecretAccessKey string    `json:"secretAccessKey"`
 	SessionToken    string    `json:"sessionToken"`
 	Expires         time.Time `json:"expires"`
+	// Certificate is the one that signed, in DER: it may be in a file that can't be read without a password. Empty: it was not kept.
+	Certificate []byte `json:"certificate,omitempty"`
 }
 
 // Format shows nothing but who and until when.
@@ -51,14 +55,14 @@ func (s session) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "session %q until %s", s.AccessKeyID, s.Expires.UTC().Format(time.RFC3339))
 }
 
-func newSession(c aws.Credentials) *session {
-	return &session{c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.Expires}
+func newSession(s Session) *session {
+	return &session{s.AccessKeyID, s.SecretAccessKey, s.SessionToken, s.Expires, []byte(s.Certificate)}
 }
 
 func (e *entry) served() Session {
 	s := e.Session
 	return Session{aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey, SessionToken: s.SessionToken,
-		Source: "cache", CanExpire: true, Expires: s.Expires}, e.Leaf}
+		Source: "cache", CanExpire: true, Expires: s.Expires}, e.Leaf, string(s.Certificate)}
 }
 
 func (e *entry) alive(now time.Time) bool { return e.Session != nil && now.Before(e.Session.Expires) }
@@ -126,6 +130,8 @@ func decode(data []byte, now time.Time) (*entry, error) {
 		return nil, errors.New("malformed: incomplete session")
 	case s != nil && (!f.Issued.Before(s.Expires) || s.Expires.Sub(f.Issued) > maxLife):
 		return nil, errors.New("malformed: a session of impossible length")
+	case s != nil && len(s.Certificate) > 0 && hash(s.Certificate) != f.Leaf:
+		return nil, errors.New("malformed: no certificate")
 	case f.Issued.Unix() < 0: // nor could a year before 0 be written again
 		return nil, errors.New("malformed: made before 1970")
 	case f.Issued.Sub(now) > maxSkew:
@@ -140,6 +146,11 @@ func decode(data []byte, now time.Time) (*entry, error) {
 type versionError int
 
 func (e versionError) Error() string { return fmt.Sprintf("unsupported version %d", int(e)) }
+
+func hash(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
 
 // isHash says whether s is a SHA-256 in hex.
 func isHash(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }

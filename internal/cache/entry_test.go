@@ -17,7 +17,7 @@ import (
 func anEntry() *entry {
 	return &entry{
 		Key: aKey(), Leaf: aLeaf(), Issued: noon(),
-		Session: &session{"ASIAEXAMPLE", "secret-access-key", "session-token", noon().Add(time.Hour)},
+		Session: &session{"ASIAEXAMPLE", "secret-access-key", "session-token", noon().Add(time.Hour), nil},
 		Failure: &Failure{Until: noon().Add(5 * time.Second), Detail: json.RawMessage(`{"code":"AccessDenied"}`)},
 	}
 }
@@ -263,4 +263,21 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("decoded again it says something else: %s", first)
 		}
 	})
+}
+
+// The certificate in an entry is the one that the entry names, or the entry is not read.
+func TestDecodeCertificate(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	for certificate, ok := range map[string]bool{"": true, "der": true, "another": false} {
+		e := entry{Leaf: hash([]byte("der")), Issued: now, Session: &session{"ASIA", "secret", "token", now.Add(time.Hour), []byte(certificate)}}
+		data, err := json.Marshal(e.file())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decode(data, now)
+		if (err == nil) != ok || ok && got.served().Certificate != certificate {
+			t.Errorf("certificate %q: %v", certificate, err)
+		}
+	}
 }

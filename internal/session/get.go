@@ -28,8 +28,8 @@ type Session struct {
 	certificate func(context.Context) (*x509.Certificate, error)
 }
 
-// Certificate is the one that signed. It is at hand, unless a cached session's
-// certificate is in an encrypted file: that is opened then.
+// Certificate is the one that signed. It is at hand, unless a session was cached
+// without it and it is in an encrypted file: that is opened then.
 func (s Session) Certificate(ctx context.Context) (*x509.Certificate, error) {
 	return s.certificate(ctx)
 }
@@ -166,7 +166,12 @@ func (g *getter) open(ctx context.Context) (cache.Session, error) {
 			return cache.Session{}, err
 		}
 	}
-	return cache.Session{Leaf: keys.Hash(g.key.Chain[0])}, nil
+	const most = 16 << 10 // which the cache has room for
+	s := cache.Session{Leaf: keys.Hash(g.key.Chain[0])}
+	if raw := g.key.Chain[0].Raw; len(raw) <= most && g.key.Identity.Leaves == nil {
+		s.Certificate = string(raw)
+	}
+	return s, nil
 }
 
 // fetch makes a session for want, unless the files are another identity's by now.
@@ -196,6 +201,9 @@ func (g *getter) fetch(ctx context.Context, want cache.Key) (cache.Session, *cac
 func (g *getter) session(id keys.Identity, found cache.Session) Session {
 	return Session{found.Credentials, func(ctx context.Context) (*x509.Certificate, error) {
 		if leaf := id.Leaf(found.Leaf); leaf != nil {
+			return leaf, nil
+		}
+		if leaf, err := x509.ParseCertificate([]byte(found.Certificate)); err == nil && keys.Hash(leaf) == found.Leaf {
 			return leaf, nil
 		}
 		if _, err := g.open(ctx); err != nil {
