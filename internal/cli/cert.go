@@ -10,10 +10,8 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -371,9 +369,4 @@ func (a *app) configured(cmd *cobra.Command, args []string) (config.Config, erro
 func (a *app) keySource(c config.Config) keys.Source {
 	return keys.Source{Certificate: c.Certificate, PrivateKey: c.PrivateKey, Intermediates: c.Intermediates,
 		Password: session.PasswordSource(c.Password, nil, term.ReadPassword), Now: a.Now}
-}
-
-// lazy compiles a pattern when it is first used.
-func lazy(pattern string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }
