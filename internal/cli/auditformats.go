@@ -43,7 +43,7 @@ func (r auditRecord) value() (kind string, value any) {
 // writeAuditJSON writes one object, a line for each thing in it.
 func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *audit.Result) error {
 	list := map[string]string{answerTimeline: "sessions", answerSessions: "sessions", answerWho: "actions", answerSummary: "certificates"}[answer]
-	_, _ = w.WriteString(fmt.Sprintf("{\n\"schemaVersion\": %d,\n\"answer\": %q,\n%q: [", audit.SchemaVersion, answer, list))
+	_, _ = w.Write(fmt.Appendf(nil, "{\n\"schemaVersion\": %d,\n\"answer\": %q,\n%q: [", audit.SchemaVersion, answer, list))
 	var err error
 	if answer == answerTimeline {
 		err = writeTimelineJSON(w, r)
@@ -66,7 +66,7 @@ func writeAuditJSON(w *bufio.Writer, answer string, records auditRecords, r *aud
 func writeRestJSON(w *bufio.Writer, r *audit.Result) error {
 	member := func(name string, value any) error {
 		data, err := json.MarshalIndent(value, "  ", "  ")
-		_, _ = w.WriteString(fmt.Sprintf(",\n  %q: %s", name, safetext.JSON(data)))
+		_, _ = w.Write(fmt.Appendf(nil, ",\n  %q: %s", name, safetext.JSON(data)))
 		return err
 	}
 	_, _ = w.WriteString("\n]")
@@ -85,7 +85,7 @@ func writeRestJSON(w *bufio.Writer, r *audit.Result) error {
 		if err != nil {
 			return err
 		}
-		_, _ = w.WriteString(fmt.Sprintf("%s%s", between, safetext.JSON(data)))
+		_, _ = w.Write(fmt.Appendf(nil, "%s%s", between, safetext.JSON(data)))
 		between = ",\n    "
 	}
 	if between == ",\n    " {
@@ -138,7 +138,7 @@ func writeJSONItem(w *bufio.Writer, before string, value any) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.WriteString(fmt.Sprintf("%s%s", before, safetext.JSON(data)))
+	_, err = w.Write(fmt.Appendf(nil, "%s%s", before, safetext.JSON(data)))
 	return err
 }
 
@@ -149,7 +149,7 @@ func writeAuditLines(w *bufio.Writer, answer string, records auditRecords, r *au
 		if err != nil {
 			return err
 		}
-		_, err = w.WriteString(fmt.Sprintf("{\"type\":%q,%s\n", kind, safetext.JSON(data[1:])))
+		_, err = w.Write(fmt.Appendf(nil, "{\"type\":%q,%s\n", kind, safetext.JSON(data[1:])))
 		return err
 	}
 	if err := line("answer", map[string]any{"schemaVersion": audit.SchemaVersion, "answer": answer}); err != nil {

@@ -70,7 +70,7 @@ func writeAuditTable(w *bufio.Writer, answer string, records auditRecords, folde
 		if err != nil {
 			return err
 		}
-		_, _ = w.WriteString(fmt.Sprintf("%s  %s\n", before, safetext.Line(findingLine(f))))
+		_, _ = w.Write(fmt.Appendf(nil, "%s  %s\n", before, safetext.Line(findingLine(f))))
 		before = ""
 	}
 	return t.err
@@ -85,7 +85,7 @@ func writeSessionHead(w *bufio.Writer, s *audit.Session) {
 		}
 	}
 	line := func(indent string) {
-		_, _ = w.WriteString(fmt.Sprintf("%s%s\n", indent, safetext.Line(strings.Join(facts, " · "))))
+		_, _ = w.Write(fmt.Appendf(nil, "%s%s\n", indent, safetext.Line(strings.Join(facts, " · "))))
 		facts = nil
 	}
 	facts = append(facts, subjectOf(s))
