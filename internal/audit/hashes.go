@@ -57,7 +57,7 @@ func newHashIndex(n int32, of func(i int32) hash, compare func(a, b int32) int) 
 			count++
 		}
 	}
-	width := max(1, bits.Len32(uint32(count))-1) //nolint:gosec // not negative
+	width := max(1, bits.Len32(uint32(count))-1)
 	x := &hashIndex{order: make([]int32, count), starts: make([]int32, 1<<width+1), shift: uint(64 - width), hash: of}
 	for i := range n {
 		if h := of(i); h != (hash{}) {

@@ -32,8 +32,8 @@ func Run(ctx context.Context, cloudtrail, kubernetes []Input, o Options) (_ *Res
 		return nil, err
 	}
 	sessions := &sessionSorter{sorter: *newSorter(o), wholes: newWholes(o, r.held)}
-	r.owns(sessions.sorter.close)
-	r.owns(sessions.wholes.records.close)
+	r.owns(sessions.close)
+	r.owns(sessions.records.close)
 	if err := t.finish(sessions); err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func (r *Result) tell(ctx context.Context, sessions *sessionSorter, refused *sto
 	if err := sessions.each(func(i int32, s *Session) error { return t.session(int(i), s, actions) }); err != nil {
 		return err
 	}
-	if err := sessions.sorter.close(); err != nil {
+	if err := sessions.close(); err != nil {
 		return err
 	}
 	if err := t.unknown(actions); err != nil {
