@@ -95,7 +95,7 @@ func (s *sorter) spill() error {
 	var length [binary.MaxVarintLen64]byte
 	for _, e := range s.entries {
 		n := binary.PutUvarint(length[:], uint64(e.end-e.start))
-		_, _ = w.Write(length[:n])                               // Flush tells
+		_, _ = w.Write(length[:n]) // Flush tells
 		_, _ = w.Write(s.buf[e.start:e.end])
 		s.size += int64(n) + int64(e.end-e.start)
 	}
