@@ -78,17 +78,19 @@ func Open(ctx context.Context, src Source) (*Key, error) {
 	return k, nil
 }
 
-// whole has read do its work with files that belong together, again if they were replaced meanwhile.
+// whole has read do its work with files that belong together, again if they were replaced meanwhile; for a while, since a
+// program that replaces them all the time is a program that will stop.
 func (src Source) whole(read func() error) error {
-	const mostTries = 6
-	for range mostTries {
+	const enoughTries, mostTries, patience = 6, 1000, 2 * time.Second
+	tries := 0
+	for start := time.Now(); tries < enoughTries || tries < mostTries && time.Since(start) < patience; tries++ {
 		err := read()
 		e, ok := errors.AsType[*Error](err)
 		if mismatch := ok && e.Reason == KeyMismatch; err != nil && !mismatch || !mismatch && !src.Files.torn() || !src.Files.Refresh() {
 			return err
 		}
 	}
-	return fail(KeyMismatch, "opening certificate", src.Certificate, "certificate and key were replaced %d times while they were read", mostTries)
+	return fail(KeyMismatch, "opening certificate", src.Certificate, "certificate and key were replaced %d times while they were read", tries)
 }
 
 // OpenCertificate is Open without the private key: the Key has no Signer, and the certificate is the first that is no CA's,
