@@ -146,10 +146,7 @@ func TestConnections(t *testing.T) {
 	}
 	accepted := make(chan error, 1)
 	go func() {
-		c, err := ln.Accept()
-		if err == nil {
-			open = append(open, c)
-		}
+		_, err := ln.Accept()
 		accepted <- err
 	}()
 	go net.Dial("tcp", inner.Addr().String())

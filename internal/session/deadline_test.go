@@ -317,12 +317,13 @@ func TestSlowCallIsToldOf(t *testing.T) {
 					head := fmt.Sprintf("%sContent-Length: %d\r\n\r\n", okHeader, len(version))
 					r := &rig{stall: stall{scheme: "http", serve: func(c net.Conn) {
 						go readAll(c)
+						first, rest := "", head+version
 						if inBody {
-							_, _ = io.WriteString(c, head)
-							head = ""
+							first, rest = head, version
 						}
+						_, _ = io.WriteString(c, first)
 						time.Sleep(delay)
-						_, _ = io.WriteString(c, head+version)
+						_, _ = io.WriteString(c, rest)
 					}}}
 					defer r.close()
 					got, err := r.kube().Version(context.Background())
